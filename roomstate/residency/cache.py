@@ -1,0 +1,349 @@
+"""The rooms that are held packed: under a budget of rooms and bytes, and leaving in a policy's order."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from attrs import frozen
+
+from roomstate.errors import InvalidValue, UnknownRoom
+from roomstate.residency.entry import Entry, Eviction, Reason
+from roomstate.residency.eviction import EvictionPolicy, LruScorer, ScoredPolicy
+from roomstate.residency.rows import Rows
+from roomstate.residency.ttl import Frequency, TimeToLive, Wheel
+
+MAX_ROOMS = 100  # the specification's
+MAX_BYTES = 64 * 2**20  # 100 rooms of 1000 messages pack into 5 MB: a bound that only a mistake meets
+DEFAULT_TTL = TimeToLive()
+
+
+@frozen
+class CacheStats:
+    """What a cache has done since it was made. ``evictions`` has every reason, 0 or more."""
+
+    hits: int
+    misses: int
+    evictions: Mapping[Reason, int]
+
+    @property
+    def hit_ratio(self) -> float:
+        """Hits of all lookups, 0.0 before the first."""
+        return self.hits / max(1, self.hits + self.misses)
+
+
+class RoomCache:
+    """Packed rooms, bounded by ``max_rooms`` and by ``max_bytes`` of packed bytes.
+
+    The bounds hold after every call, except for pinned rooms, which never leave by themselves. The index
+    costs up to 320 bytes for each room beyond its packed bytes; ``max_rooms`` bounds that. ``policy`` says
+    who leaves; it must not be shared between caches. When room must be made, at least ``batch_fraction`` of
+    the rooms (rounded up) leave at once. ``ttl`` None keeps rooms until they are evicted. ``ghosts`` is the
+    number of rooms whose access history is kept after they left (by default 4 × ``max_rooms``).
+
+    Every call takes ``now`` in seconds; a ``now`` earlier than one before it counts as that one. Calls raise
+    `InvalidValue` for arguments out of range, and then have changed nothing.
+
+    >>> cache = RoomCache(max_rooms=2)
+    >>> cache.put("rust", b"...", now=0.0), cache.put("go", b"...", now=1.0)
+    ((), ())
+    >>> cache.get("rust", 2.0)
+    b'...'
+    >>> [eviction.room_id for eviction in cache.put("zig", b"...", now=3.0)]
+    ['go']
+    """
+
+    def __init__(
+        self,
+        *,
+        max_rooms: int = MAX_ROOMS,
+        max_bytes: int = MAX_BYTES,
+        policy: EvictionPolicy | None = None,
+        ttl: TimeToLive | None = DEFAULT_TTL,
+        batch_fraction: float = 0.0,
+        ghosts: int | None = None,
+    ) -> None:
+        self.max_rooms = _at_least("max_rooms", max_rooms, 1)
+        self.max_bytes = _at_least("max_bytes", max_bytes, 1)
+        if not 0.0 <= batch_fraction <= 1.0:
+            raise InvalidValue("batch_fraction", f"must lie in [0, 1], got {batch_fraction!r}")
+        self.batch_fraction = batch_fraction
+        self.policy = policy if policy is not None else ScoredPolicy(LruScorer())
+        self.ttl = ttl
+        self._rows = Rows(_at_least("ghosts", 4 * max_rooms if ghosts is None else ghosts, 0))
+        self._wheel = Wheel()
+        self._pinned: dict[int, None] = {}
+        self._bytes = 0
+        self._now = -math.inf
+        self._hits = self._misses = 0
+        self._evictions: Counter[Reason] = Counter(dict.fromkeys(Reason, 0))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __contains__(self, room_id: object) -> bool:
+        return room_id in self._rows.index
+
+    def __iter__(self) -> Iterator[str]:
+        """The ids in the order in which the rooms came in."""
+        return iter(self._rows.index)
+
+    @property
+    def bytes(self) -> int:
+        """The packed bytes held, pinned ones included. O(1)."""
+        return self._bytes
+
+    def put(
+        self, room_id: str, packed: bytes, *, now: float, priority: int = 0, pinned: bool = False
+    ) -> tuple[Eviction, ...]:
+        """Store a room, or store it again; returns what had to go for it, in order. Amortised as the policy.
+
+        Storing is not an access. The room itself is among the evictions (reason REFUSED) only if it does not
+        fit beside the pinned rooms, or is alone larger than ``max_bytes``. A pinned room always stays.
+        """
+        now = self._at(now)
+        _known(room_id, packed)
+        if not (isinstance(priority, int) and 0 <= priority <= 10):
+            raise InvalidValue("priority", f"must be an integer from 0 to 10, got {priority!r}")
+        self._now = now
+        if room_id in self._rows.index:
+            return self._put_again(self._rows.index[room_id], packed, priority, pinned)
+        gone = [] if pinned else self._make_room(1, len(packed))
+        if not pinned and self._over(1, len(packed)):
+            return (*gone, self._count(Eviction(room_id, Reason.REFUSED, len(packed), packed)))
+        row = self._rows.add(room_id, packed, now, priority)
+        self._bytes += len(packed)
+        self._file(row)
+        if pinned:
+            self._pinned[row] = None
+            return tuple(self._make_room(0, 0))
+        self.policy.inserted(self._rows, row, now)
+        return tuple(gone)
+
+    def get(self, room_id: str, now: float) -> bytes | None:
+        """The packed room, counted as an access; None, counted as a miss, if it is not here."""
+        self._now = now = self._at(now)
+        row = self._rows.index.get(room_id)
+        if row is None:
+            self._misses += 1
+            return None
+        self._hits += 1
+        self._rows.access(row, now)
+        if row not in self._pinned:
+            self.policy.accessed(self._rows, row, now)
+        return self._rows.packed[row]
+
+    def peek(self, room_id: str) -> bytes | None:
+        """The packed room without counting anything. O(1)."""
+        row = self._rows.index.get(room_id)
+        return None if row is None else self._rows.packed[row]
+
+    def entry(self, room_id: str) -> Entry:
+        """The facts about a room here. O(1). Raises `UnknownRoom`."""
+        return self._rows[self._row(room_id)]
+
+    def replace(self, room_id: str, packed: bytes, now: float) -> tuple[Eviction, ...]:
+        """Change what is stored of a room that is here; no access.
+
+        Returns what had to go. Raises `UnknownRoom`.
+        """
+        now = self._at(now)
+        _known(room_id, packed)
+        row = self._row(room_id)
+        self._now = now
+        return self._put_again(row, packed, self._rows[row].priority, row in self._pinned)
+
+    def pop(self, room_id: str, now: float | None = None) -> bytes | None:
+        """Take a room out, as promotion does. With ``now`` it counts as an access, or as a miss.
+
+        Its access history lives on as a ghost. Returns None if the room is not here.
+        """
+        if now is not None:
+            self.get(room_id, now)
+        row = self._rows.index.get(room_id)
+        return None if row is None else self._drop(row)[1]
+
+    def hint(
+        self,
+        room_id: str,
+        now: float,
+        *,
+        messages: int = 0,
+        mentions: int = 0,
+        likelihood: float | None = None,
+    ) -> bool:
+        """Say that a room has become worth keeping; returns whether it is here.
+
+        ``messages`` and ``mentions`` are how many came in since the last hint; ``likelihood`` in [0, 1] is
+        how probable a visit is now (None leaves what was said before). An access clears all three.
+        """
+        now = self._at(now)
+        _at_least("messages", messages, 0)
+        _at_least("mentions", mentions, 0)
+        if likelihood is not None and not 0.0 <= likelihood <= 1.0:
+            raise InvalidValue("likelihood", f"must lie in [0, 1], got {likelihood!r}")
+        self._now = now
+        row = self._rows.index.get(room_id)
+        if row is None:
+            return False
+        was = self._rows[row]
+        likely = was.likelihood if likelihood is None else likelihood
+        self._rows.hint(row, was.messages + messages, was.mentions + mentions, likely)
+        self._changed(row)
+        return True
+
+    def pin(self, room_id: str) -> None:
+        """Keep a room whatever the budget, until `unpin`. Raises `UnknownRoom`."""
+        row = self._row(room_id)
+        if row not in self._pinned:
+            self._pinned[row] = None
+            self.policy.removed(self._rows, row)
+
+    def unpin(self, room_id: str, now: float) -> tuple[Eviction, ...]:
+        """Let a room leave again; returns what had to go, if pins had held more than the budget."""
+        now = self._at(now)
+        row = self._row(room_id)
+        self._now = now
+        if row in self._pinned:
+            del self._pinned[row]
+            self.policy.inserted(self._rows, row, now)
+            self._file(row)
+        return tuple(self._make_room(0, 0))
+
+    def expire(self, now: float) -> tuple[Eviction, ...]:
+        """Drop the rooms whose time-to-live is over, rounded up to a second. O(rooms due)."""
+        self._now = now = self._at(now)
+        gone: list[Eviction] = []
+        for row in self._wheel.due(now):
+            if self._rows.packed[row] is None or row in self._pinned:
+                continue
+            if math.ceil(self._deadline(row)) <= now:
+                gone.append(self._evict(row, Reason.EXPIRED))
+            else:
+                self._file(row)
+        return tuple(gone)
+
+    def next_expiry(self) -> float | None:
+        """When `expire` is due next; never late, but it may find that the room was touched since. O(1)."""
+        return self._wheel.next()
+
+    def shrink(self, to_bytes: int, now: float) -> tuple[Eviction, ...]:
+        """Evict until no more than ``to_bytes`` are held, or only pinned rooms are left."""
+        now = self._at(now)
+        _at_least("to_bytes", to_bytes, 0)
+        self._now = now
+        gone: list[Eviction] = []
+        for row in self.policy.victims(self._rows, now) if self._bytes > to_bytes else ():
+            gone.append(self._evict(row, Reason.PRESSURE))
+            if self._bytes <= to_bytes:
+                break
+        return tuple(gone)
+
+    def frequency(self, room_id: str, now: float) -> Frequency:
+        """How often the room was accessed in the last hour, as far as it is remembered (LOW if it is
+        not)."""
+        row = self._rows.index.get(room_id)
+        recent = self._rows.ghost_recent(room_id) if row is None else self._rows.recent(row)
+        return (self.ttl or DEFAULT_TTL).frequency(recent, max(self._now, self._at(now)))
+
+    def stats(self) -> CacheStats:
+        """The counters, as a value."""
+        return CacheStats(self._hits, self._misses, dict(self._evictions))
+
+    def check(self) -> None:
+        """Raise AssertionError unless the invariants hold. O(rooms)."""
+        self._rows.check()
+        held = {row: self._rows.size(row) for row in self._rows.index.values()}
+        assert sum(held.values()) == self._bytes
+        assert self._pinned.keys() <= held.keys()
+        if len(held) > len(self._pinned):
+            assert not self._over(0, 0)
+
+    def _at(self, now: float) -> float:
+        if not math.isfinite(now):
+            raise InvalidValue("now", f"must be finite seconds, got {now!r}")
+        return max(self._now, now)
+
+    def _row(self, room_id: str) -> int:
+        row = self._rows.index.get(room_id)
+        if row is None:
+            raise UnknownRoom(f"room {room_id!r}", "is not in the cache")
+        return row
+
+    def _put_again(self, row: int, packed: bytes, priority: int, pinned: bool) -> tuple[Eviction, ...]:
+        self._bytes += len(packed) - self._rows.size(row)
+        self._rows.restore(row, packed, self._now, priority)
+        if pinned:
+            self.pin(self._rows.room_id(row))
+        self._changed(row)
+        if row in self._pinned or self._over(0, 0) is None:
+            return tuple(self._make_room(0, 0))
+        self.policy.removed(self._rows, row)  # out of the way: what it needs is taken from the others first
+        self._pinned[row] = None
+        gone = self._make_room(0, 0)
+        del self._pinned[row]
+        self.policy.inserted(self._rows, row, self._now)
+        return (*gone, self._evict(row, Reason.REFUSED)) if self._over(0, 0) else tuple(gone)
+
+    def _changed(self, row: int) -> None:
+        if row not in self._pinned:
+            self.policy.changed(self._rows, row, self._now)
+
+    def _over(self, rooms: int, size: int) -> Reason | None:
+        if len(self._rows) + rooms > self.max_rooms:
+            return Reason.ROOMS
+        return Reason.BYTES if self._bytes + size > self.max_bytes else None
+
+    def _make_room(self, rooms: int, size: int) -> list[Eviction]:
+        gone: list[Eviction] = []
+        reason = self._over(rooms, size)
+        if reason is None or size > self.max_bytes:
+            return gone
+        batch = math.ceil(self.batch_fraction * len(self._rows))
+        for row in self.policy.victims(self._rows, self._now):
+            gone.append(self._evict(row, reason))
+            now_over = self._over(rooms, size)
+            if now_over is None and len(gone) >= batch:
+                break
+            reason = now_over or reason
+        return gone
+
+    def _evict(self, row: int, reason: Reason) -> Eviction:
+        room_id, packed = self._drop(row)
+        return self._count(Eviction(room_id, reason, len(packed), packed))
+
+    def _count(self, eviction: Eviction) -> Eviction:
+        self._evictions[eviction.reason] += 1
+        return eviction
+
+    def _drop(self, row: int) -> tuple[str, bytes]:
+        if row in self._pinned:
+            del self._pinned[row]
+        else:
+            self.policy.removed(self._rows, row)
+        self._bytes -= self._rows.size(row)
+        return self._rows.remove(row)
+
+    def _deadline(self, row: int) -> float:
+        assert self.ttl is not None
+        entry = self._rows[row]
+        frequency = self.ttl.frequency(self._rows.recent(row), entry.touched_at)
+        return max(entry.stored_at, entry.touched_at) + self.ttl.seconds(frequency)
+
+    def _file(self, row: int) -> None:
+        if self.ttl is not None and row not in self._pinned:
+            self._wheel.file(row, self._deadline(row))
+
+
+def _at_least(where: str, value: int, least: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidValue(where, f"must be an integer of at least {least}, got {value!r}")
+    return value
+
+
+def _known(room_id: str, packed: bytes) -> None:
+    if not isinstance(room_id, str) or not room_id:
+        raise InvalidValue("room_id", f"must be a string that is not empty, got {room_id!r}")
+    if not isinstance(packed, bytes):
+        raise InvalidValue("packed", f"must be bytes, got {type(packed).__name__}")
