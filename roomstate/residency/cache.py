@@ -18,6 +18,8 @@ MAX_ROOMS = 100  # the specification's
 MAX_BYTES = 64 * 2**20  # 100 rooms of 1000 messages pack into 5 MB: a bound that only a mistake meets
 DEFAULT_TTL = TimeToLive()
 
+Packed = bytes  # inside the class, ``bytes`` is the property
+
 
 @frozen
 class CacheStats:
@@ -95,7 +97,7 @@ class RoomCache:
         return self._bytes
 
     def put(
-        self, room_id: str, packed: bytes, *, now: float, priority: int = 0, pinned: bool = False
+        self, room_id: str, packed: Packed, *, now: float, priority: int = 0, pinned: bool = False
     ) -> tuple[Eviction, ...]:
         """Store a room, or store it again; returns what had to go for it, in order. Amortised as the policy.
 
@@ -104,7 +106,7 @@ class RoomCache:
         """
         now = self._at(now)
         _known(room_id, packed)
-        if not (isinstance(priority, int) and 0 <= priority <= 10):
+        if not (_integer(priority) and 0 <= priority <= 10):
             raise InvalidValue("priority", f"must be an integer from 0 to 10, got {priority!r}")
         self._now = now
         if room_id in self._rows.index:
@@ -121,7 +123,7 @@ class RoomCache:
         self.policy.inserted(self._rows, row, now)
         return tuple(gone)
 
-    def get(self, room_id: str, now: float) -> bytes | None:
+    def get(self, room_id: str, now: float) -> Packed | None:
         """The packed room, counted as an access; None, counted as a miss, if it is not here."""
         self._now = now = self._at(now)
         row = self._rows.index.get(room_id)
@@ -134,7 +136,7 @@ class RoomCache:
             self.policy.accessed(self._rows, row, now)
         return self._rows.packed[row]
 
-    def peek(self, room_id: str) -> bytes | None:
+    def peek(self, room_id: str) -> Packed | None:
         """The packed room without counting anything. O(1)."""
         row = self._rows.index.get(room_id)
         return None if row is None else self._rows.packed[row]
@@ -143,7 +145,7 @@ class RoomCache:
         """The facts about a room here. O(1). Raises `UnknownRoom`."""
         return self._rows[self._row(room_id)]
 
-    def replace(self, room_id: str, packed: bytes, now: float) -> tuple[Eviction, ...]:
+    def replace(self, room_id: str, packed: Packed, now: float) -> tuple[Eviction, ...]:
         """Change what is stored of a room that is here; no access.
 
         Returns what had to go. Raises `UnknownRoom`.
@@ -154,7 +156,7 @@ class RoomCache:
         self._now = now
         return self._put_again(row, packed, self._rows[row].priority, row in self._pinned)
 
-    def pop(self, room_id: str, now: float | None = None) -> bytes | None:
+    def pop(self, room_id: str, now: float | None = None) -> Packed | None:
         """Take a room out, as promotion does. With ``now`` it counts as an access, or as a miss.
 
         Its access history lives on as a ghost. Returns None if the room is not here.
@@ -241,8 +243,7 @@ class RoomCache:
         return tuple(gone)
 
     def frequency(self, room_id: str, now: float) -> Frequency:
-        """How often the room was accessed in the last hour, as far as it is remembered (LOW if it is
-        not)."""
+        """How often the room was accessed in the last hour: LOW too if nothing is remembered of it."""
         row = self._rows.index.get(room_id)
         recent = self._rows.ghost_recent(room_id) if row is None else self._rows.recent(row)
         return (self.ttl or DEFAULT_TTL).frequency(recent, max(self._now, self._at(now)))
@@ -271,7 +272,7 @@ class RoomCache:
             raise UnknownRoom(f"room {room_id!r}", "is not in the cache")
         return row
 
-    def _put_again(self, row: int, packed: bytes, priority: int, pinned: bool) -> tuple[Eviction, ...]:
+    def _put_again(self, row: int, packed: Packed, priority: int, pinned: bool) -> tuple[Eviction, ...]:
         self._bytes += len(packed) - self._rows.size(row)
         self._rows.restore(row, packed, self._now, priority)
         if pinned:
@@ -317,7 +318,7 @@ class RoomCache:
         self._evictions[eviction.reason] += 1
         return eviction
 
-    def _drop(self, row: int) -> tuple[str, bytes]:
+    def _drop(self, row: int) -> tuple[str, Packed]:
         if row in self._pinned:
             del self._pinned[row]
         else:
@@ -337,12 +338,16 @@ class RoomCache:
 
 
 def _at_least(where: str, value: int, least: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+    if not _integer(value) or value < least:
         raise InvalidValue(where, f"must be an integer of at least {least}, got {value!r}")
     return value
 
 
-def _known(room_id: str, packed: bytes) -> None:
+def _integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _known(room_id: object, packed: object) -> None:
     if not isinstance(room_id, str) or not room_id:
         raise InvalidValue("room_id", f"must be a string that is not empty, got {room_id!r}")
     if not isinstance(packed, bytes):
