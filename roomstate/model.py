@@ -1,0 +1,261 @@
+"""What a room is made of, as plain values.
+
+These are msgspec structs: frozen, compared by value, decoded and validated straight from JSON by the one strict
+decoder, and (for those held in great numbers) invisible to the garbage collector. Measured against attrs classes
+with slots: 80 against 96 bytes for a message, 60-100 against 90-480 ns to make one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum, IntEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, runtime_checkable
+
+from msgspec import Meta, Struct
+
+from roomstate.errors import InvalidValue
+
+__all__ = [
+    "EMPTY",
+    "MAX_CONTENT",
+    "MAX_ID",
+    "UNSTAMPED",
+    "Annotation",
+    "AnyMessage",
+    "Count",
+    "Id",
+    "Marker",
+    "Message",
+    "MessageLike",
+    "Notification",
+    "PresenceState",
+    "RoomConfig",
+    "RoomInfo",
+    "Status",
+    "Tier",
+    "Time",
+    "Unread",
+    "User",
+    "as_message",
+    "check_id",
+]
+
+MAX_ID = 512
+"""Characters in an id of a room, user or message. Matrix allows 255 bytes, the most of what we looked at."""
+
+MAX_CONTENT = 1 << 18
+"""Characters in one message: 262,144. Matrix allows an event 64 KiB; Slack 40,000 characters."""
+
+UNSTAMPED = datetime(1, 1, 1, tzinfo=UTC)
+"""The timestamp of a message that was made without one: the manager stamps it with the time of its call."""
+
+EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
+"""The ``extra`` of a value that has none: one shared, read-only mapping, where a dict each would cost 64 bytes."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+def check_id(where: str, value: object) -> None:
+    """Raise ``InvalidValue`` unless ``value`` is text of 1 to ``MAX_ID`` characters that UTF-8 can carry."""
+    if not isinstance(value, str):
+        raise InvalidValue(where, f"must be a str, got {type(value).__name__}")
+    if not 0 < len(value) <= MAX_ID:
+        raise InvalidValue(where, f"must have 1 to {MAX_ID} characters, got {len(value)}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue(where, "has a lone surrogate, which UTF-8 cannot carry") from None
+
+
+@runtime_checkable
+class MessageLike(Protocol):
+    """What roomstate reads of a message: a host's own class that has these five works as it is.
+
+    ``id`` is unique within its room; ``user`` is the author's id; ``timestamp`` is aware; ``extra`` is a mapping of
+    JSON values that roomstate carries along unread (but for ``reply_to``, the id of the message answered).
+    Memory keeps the host's object; stores and the wire give `Message`, unless the manager was given
+    ``make_message``.
+    """
+
+    @property
+    def id(self) -> str:
+        """Unique within its room."""
+        ...
+
+    @property
+    def user(self) -> str:
+        """The author's id."""
+        ...
+
+    @property
+    def content(self) -> str:
+        """The text."""
+        ...
+
+    @property
+    def timestamp(self) -> datetime:
+        """When it was written; aware."""
+        ...
+
+    @property
+    def extra(self) -> Mapping[str, Any]:
+        """The host's own JSON fields."""
+        ...
+
+
+
+class Message(Struct, frozen=True, gc=False, omit_defaults=True):
+    """One chat message.
+
+    ``id`` (1 to ``MAX_ID`` characters) is unique within its room; ``user`` is the author's id; ``content`` has at
+    most ``MAX_CONTENT`` characters; ``timestamp`` is aware, and left out it is stamped on publishing. ``badges``
+    are the author's at that time. ``extra`` holds the host's own JSON fields, which survive every path.
+
+    >>> Message("1", "bob", "hi").content
+    'hi'
+    """
+
+    id: Id
+    user: Id
+    content: Annotated[str, Meta(max_length=MAX_CONTENT)]
+    timestamp: Time = UNSTAMPED
+    badges: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = EMPTY
+
+
+if TYPE_CHECKING:
+    AnyMessage = MessageLike
+else:
+    AnyMessage = Message  # what the decoder makes; memory may hold any MessageLike
+
+
+def as_message(message: MessageLike) -> Message:
+    """Return ``message`` itself if it is a `Message`, else one with the same five fields (badges of a host's own class
+    travel in its ``extra``). O(1).
+    """
+    if isinstance(message, Message):
+        return message
+    return Message(message.id, message.user, message.content, message.timestamp, (), message.extra or EMPTY)
+
+
+class User(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A person, as a room knows them. ``username`` defaults to the id; ``color`` is the host's own notation."""
+
+    id: Id
+    username: str = ""
+    badges: tuple[str, ...] = ()
+    color: str = ""
+    extra: Mapping[str, Any] = EMPTY
+
+
+class RoomConfig(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A room's configuration, in the words of the wire format. ``slow_mode_duration`` is in seconds."""
+
+    slow_mode_enabled: bool = False
+    slow_mode_duration: Annotated[int, Meta(ge=0, le=1 << 31)] = 0
+    subscriber_only: bool = False
+    follower_only: bool = False
+    emote_only: bool = False
+    extra: Mapping[str, Any] = EMPTY
+
+
+class RoomInfo(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What every tier but UNLOADED can say of a room.
+
+    ``user_count`` and ``moderator_count`` are those last told, or None where nobody has; ``last_activity`` is the
+    newest message's time, ``last_config_update`` the time at which the configuration was last applied.
+    """
+
+    user_count: int | None = None
+    moderator_count: int | None = None
+    stream_status: str = ""
+    last_activity: datetime | None = None
+    last_config_update: datetime | None = None
+
+
+class Notification(Struct, frozen=True, gc=False, omit_defaults=True):
+    """That a message concerns a user: ``kind`` says which rule found so (mention, reply, keyword, everything...)."""
+
+    room_id: str
+    user: str
+    kind: str
+    message_id: str
+    seq: int
+    timestamp: datetime
+
+
+class Annotation(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What has gathered on one message: when it was last edited, and who reacted with what, in order."""
+
+    edited_at: datetime | None = None
+    reactions: Mapping[str, tuple[str, ...]] = EMPTY
+
+
+class Count(Struct, frozen=True, gc=False):
+    """A number that says whether it is all: ``exact``, or "at least ``value``" where the log was cut.
+
+    It has no truth value, so that "at least 0" cannot pass for "none".
+
+    >>> str(Count(3)), str(Count(3, exact=False))
+    ('3', '3+')
+    """
+
+    value: int
+    exact: bool = True
+
+    def __bool__(self) -> bool:
+        raise TypeError("a Count may be 'at least 0': ask for its value and exact")
+
+    def __str__(self) -> str:
+        return str(self.value) if self.exact else f"{self.value}+"
+
+
+class Unread(Struct, frozen=True, gc=False):
+    """What a user has not read of a room: ``messages`` of others, and ``mentions`` of the user among them."""
+
+    messages: Count
+    mentions: Count
+
+
+class Marker(Struct, gc=False):
+    """How far a user has read a room: the value that images keep; `room.unread` alone changes it.
+
+    ``seq`` is the position read up to and including, ``ordinal`` the number of messages up to it; ``own`` counts the
+    user's own messages after it, ``mentions`` the positions (at most 100) of messages after it that concern the user,
+    ``cut`` says that more of them were dropped or that a gap hides some.
+    """
+
+    seq: int
+    ordinal: int
+    own: int = 0
+    mentions: tuple[int, ...] = ()
+    cut: bool = False
+
+
+class Tier(IntEnum):
+    """How much of a room this process keeps. Written by name, never by number."""
+
+    UNLOADED = 0
+    CACHED = 1
+    BACKGROUND = 2
+    ACTIVE = 3
+
+
+class Status(Enum):
+    """What a view's contents are worth.
+
+    LOADING: some of what the tier holds has not arrived. READY: all is here. STALE: it was, and the source cannot be
+    reached now. ERROR: the last load failed; what is held is intact.
+    """
+
+    LOADING = "loading"
+    READY = "ready"
+    STALE = "stale"
+    ERROR = "error"
+
+
+PresenceState = Literal["online", "away", "busy", "offline"]
