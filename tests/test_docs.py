@@ -1,7 +1,7 @@
 """What the documentation shows is run: docstrings, the README and every page below docs/.
 
-In a page, a ```python block with prompts is a doctest and one without is executed; the blocks of a page share
-their names, in order. A block that cannot run here (it needs a server, a token, a network) says so on the line
+In a page, a ```python block with prompts is a doctest, one without is executed; the blocks of a page share
+names, in order. A block that cannot run here (it needs a server, a token, a network) says so on the line
 before it, ``<!-- not run: why -->``, and is compiled only.
 """
 
@@ -22,15 +22,11 @@ import roomstate
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-BLOCK = re.compile(
-    r"^(?P<indent> *)```(?P<language>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL
-)
+BLOCK = re.compile(r"^(?P<indent> *)```(?P<language>\w+)\n(?P<body>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: \S.*-->\s*\Z")
 OPTIONS = doctest.ELLIPSIS
 TEST_COMMAND = "python3 -m venv .venv && .venv/bin/pip install -q '.[test]' && .venv/bin/pytest"
-MAIN_COMMAND = (
-    "python3 -m venv .venv && .venv/bin/pip install -q '.[cli]' && .venv/bin/python -m roomstate replay"
-)
+MAIN_COMMAND = "python3 -m venv .venv && .venv/bin/pip install -q '.[cli]' && .venv/bin/python -m roomstate replay"
 
 
 def pages() -> list[Path]:

@@ -34,46 +34,13 @@ FLOORS = {
 STRANGERS = {"sync", "snapshot", "residency"}  # neighbours that do not import each other
 
 # Below the top floor: clocks, randomness, files, processes, sockets and threads are handed in, never fetched.
-OUTSIDE = {
-    *(
-        "asyncio",
-        "concurrent",
-        "contextvars",
-        "ctypes",
-        "fcntl",
-        "ftplib",
-        "getpass",
-        "glob",
-        "http",
-        "importlib",
-    ),
-    *(
-        "io",
-        "mmap",
-        "multiprocessing",
-        "os",
-        "pathlib",
-        "platform",
-        "queue",
-        "random",
-        "sched",
-        "secrets",
-        "select",
-    ),
-    *(
-        "selectors",
-        "shutil",
-        "signal",
-        "socket",
-        "socketserver",
-        "sqlite3",
-        "ssl",
-        "subprocess",
-        "sys",
-        "tempfile",
-    ),
-    *("threading", "time", "urllib", "uuid"),
-}
+OUTSIDE = set(
+    """
+    asyncio concurrent contextvars ctypes fcntl ftplib getpass glob http importlib mmap multiprocessing os pathlib
+    platform queue random sched secrets select selectors shutil signal socket socketserver sqlite3 ssl subprocess
+    tempfile threading time urllib uuid
+    """.split()
+)
 CORE_PACKAGES = {"attr", "attrs", "msgspec", "sortedcontainers"}  # what the core may import from elsewhere
 NOWHERE = {"dill", "cloudpickle", "imp", "jsonpickle", "marshal", "pickle", "shelve"}
 ONLY_IN = {
@@ -197,9 +164,7 @@ def violations(files: Mapping[str, str]) -> list[str]:
             why = wrong_floor(path, target_of(name, files)) if ours else wrong_outside(path, package)
             if why:
                 found.append((path, line, why))
-        calls = (
-            (node.lineno, wrong_call(node, path)) for node in ast.walk(tree) if isinstance(node, ast.Call)
-        )
+        calls = ((node.lineno, wrong_call(node, path)) for node in ast.walk(tree) if isinstance(node, ast.Call))
         found += [(path, line, why) for line, why in calls if why]
         found += [(path, line, why) for line, why in misused(tree, path)]
     return [f"{path}:{line}: {why}" for path, line, why in sorted(set(found))]
@@ -208,10 +173,7 @@ def violations(files: Mapping[str, str]) -> list[str]:
 def package_files() -> dict[str, str]:
     """The package under test, as `violations` takes it."""
     root = Path(next(iter(roomstate.__path__)))
-    return {
-        path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(root.rglob("*.py"))
-    }
+    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8") for path in sorted(root.rglob("*.py"))}
 
 
 def test_the_package_keeps_to_its_floors() -> None:
