@@ -76,9 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"no benchmark named {', '.join(unknown)}; known: {', '.join(known()) or '(none yet)'}")
     names = options.names or known()
     if options.json:
-        print(
-            json.dumps([attrs.asdict(figure) for _, figure in figures(names)], indent=2, ensure_ascii=False)
-        )
+        print(json.dumps([attrs.asdict(figure) for _, figure in figures(names)], indent=2, ensure_ascii=False))
     else:
         print_table(names)
     return 0

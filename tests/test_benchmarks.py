@@ -53,14 +53,10 @@ def test_json_is_a_list_of_objects_and_nothing_else(fake: str, capsys: pytest.Ca
     assert figures[2]["baseline"] is None
 
 
-def test_table_shows_goal_and_verdict_beside_each_figure(
-    fake: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_table_shows_goal_and_verdict_beside_each_figure(fake: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([fake]) == 0, "a goal that is not met is reported, not an error"
     lines = capsys.readouterr().out.splitlines()
-    good, bad, neutral = (
-        next(line for line in lines if what in line) for what in ("a t", "another", "for inf")
-    )
+    good, bad, neutral = (next(line for line in lines if what in line) for what in ("a t", "another", "for inf"))
     assert "2.50×" in good
     assert good.endswith("≤ 4.5            met")
     assert "12,345 B" in bad
@@ -116,9 +112,7 @@ def test_compare_takes_turns_prepares_untimed_and_counts_items(monkeypatch: pyte
 
 
 def test_a_comparison_is_a_figure_with_its_goal() -> None:
-    comparison = Comparison(
-        value=30.0, baseline=10.0, ratio=3.0, low=2.9, high=3.2, best=29.0, best_baseline=9.0
-    )
+    comparison = Comparison(value=30.0, baseline=10.0, ratio=3.0, low=2.9, high=3.2, best=29.0, best_baseline=9.0)
     figure = comparison.figure("apply", at_most=4.5)
     assert figure == Figure(
         what="apply (middle half 2.90-3.20)",

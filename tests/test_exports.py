@@ -20,9 +20,7 @@ REFERENCE = ROOT / "docs" / "reference"
 MOST_NAMES = 40
 PUBLIC_MODULES = ["effects", "errors", "updates"]
 
-published = pytest.mark.skipif(
-    not README.exists(), reason="no README yet: there is nothing that a user could import"
-)
+published = pytest.mark.skipif(not README.exists(), reason="no README yet: there is nothing that a user could import")
 
 
 def all_names() -> list[str]:
@@ -175,7 +173,5 @@ def test_a_wrong_tree_is_noticed() -> None:
 
 
 def test_documented_names_are_read_from_directives() -> None:
-    text = (
-        ".. autoclass:: roomstate.Message\n   :members:\n.. automodule:: roomstate.updates\nroomstate.Other\n"
-    )
+    text = ".. autoclass:: roomstate.Message\n   :members:\n.. automodule:: roomstate.updates\nroomstate.Other\n"
     assert documented(text) == {"Message"}
