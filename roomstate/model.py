@@ -107,7 +107,6 @@ class MessageLike(Protocol):
         ...
 
 
-
 class Message(Struct, frozen=True, gc=False, omit_defaults=True):
     """One chat message.
 
