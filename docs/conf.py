@@ -1,11 +1,11 @@
 """Sphinx: the pages are Markdown (MyST), the reference comes from the docstrings of the installed package."""
 
-from importlib.metadata import version
+from importlib import metadata
 
 project = "roomstate"
 author = "The roomstate maintainers"
 project_copyright = "2026, the roomstate maintainers"
-release = version("roomstate")
+release = metadata.version("roomstate")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
