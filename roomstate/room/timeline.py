@@ -1,21 +1,20 @@
 """The window of messages that a room holds: ordered, deduplicated by id, and aware of what it lacks.
 
-How it is laid out, and why. A list of messages with a ``_start`` offset, an array of their positions beside it, and a
-dict from id to *slot*. The entries before ``_start`` are messages already dropped, swept out 64 at a time: that makes
-dropping nearly free. A slot is a message's absolute index modulo a power of two, taken from one shared tuple of
-integers, so that it costs no integer object of its own: 28 bytes a message less than id to seq. Appending, editing and
-finding are O(1); what comes late is placed by bisection, and renumbers the slots between it and the nearer end.
+How it is laid out, and why. A list of messages, of which the last ``max_messages`` count, and a dict from id to
+position: no array of positions beside the list, for those can be looked up by id. What is not needed at once is put
+off: dropped messages are swept out, and new ones weighed, a sixteenth of the window at a time (`_settle`) and at the
+speed of C. Appending and finding are O(1); what has to find a message's place bisects: O(log n).
 """
 
 from __future__ import annotations
 
-from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from operator import attrgetter
 
 from roomstate.errors import InvalidValue
-from roomstate.model import Annotation, MessageLike
+from roomstate.model import MAX_ID, Annotation, MessageLike
 from roomstate.room.recent import RecentIds
 
 __all__ = ["MAX_TOMBSTONES", "PER_MESSAGE", "Timeline"]
@@ -26,13 +25,15 @@ PER_MESSAGE = 215
 MAX_TOMBSTONES = 1000
 """Ids of removed messages remembered: as many as the messages of an ACTIVE room."""
 
-_SWEEP = 64  # dropped messages swept out at a time: DESIGN §10
-_SHARED = tuple(range(1 << 11))  # the slots of every window of up to 1,920 messages
+_BATCH = 64  # the most messages that wait to be swept out or weighed: DESIGN §10
+_LONG = 2048  # characters; a longer message gets a closer look, and is weighed at once
+_REMOVED = -1  # the position of a removed message's id
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
-
-def _time_key(message: MessageLike) -> tuple[datetime, str]:
-    return message.timestamp, message.id
+_id = attrgetter("id")
+_content = attrgetter("content")
+_timestamp = attrgetter("timestamp")
+_time_key = attrgetter("timestamp", "id")
 
 
 class Timeline:
@@ -43,28 +44,26 @@ class Timeline:
     ``(after, head]`` that was ever added is held, or was removed. ``horizon`` is the newest timestamp ever dropped:
     only a message that is not newer can be a repetition of one that is no longer held.
 
+    >>> from datetime import UTC, datetime
     >>> from roomstate.model import Message
     >>> timeline = Timeline(max_messages=2)
     >>> for seq, name in enumerate("abc", start=1):
-    ...     timeline.append(Message(name, "bob", f"message {name}"), seq)
-    >>> [message.id for message in timeline], timeline.after
-    (['b', 'c'], 1)
+    ...     timeline.append(Message(name, "bob", f"message {name}", datetime(2026, 1, 1, tzinfo=UTC)), seq)
+    >>> [message.id for message in timeline], timeline.after, timeline.ordinal
+    (['b', 'c'], 1, 3)
     """
 
     __slots__ = (
         "_after",
-        "_base",
-        "_ints",
-        "_mask",
+        "_bytes",
+        "_gone",
         "_messages",
-        "_seqs",
-        "_slots",
-        "_start",
-        "_uncounted",
+        "_settle_at",
+        "_weighed",
         "annotations",
         "by_time",
-        "bytes",
         "horizon",
+        "ids",
         "max_bytes",
         "max_messages",
         "recent",
@@ -84,65 +83,71 @@ class Timeline:
             raise InvalidValue("max_messages", f"must be at least 1, got {max_messages}")
         if max_bytes < 1:
             raise InvalidValue("max_bytes", f"must be at least 1, got {max_bytes}")
-        self.max_bytes = max_bytes
-        self.by_time = by_time
-        self.bytes = 0
-        self.horizon = _ALWAYS
+        self.max_messages: int = max_messages
+        self.max_bytes: int = max_bytes
+        self.by_time: bool = by_time
+        self.horizon: datetime = _ALWAYS
         self.annotations: dict[str, Annotation] = {}
         self.tombstones: dict[str, None] = {}
         self.recent: RecentIds | None = None
+        self.ids: dict[str, int] = {}
         self._after = after
         self._messages: list[MessageLike] = []
-        self._seqs = array("q")
-        self._slots: dict[str, int] = {}
-        self._start = 0
-        self._base = 0  # the absolute index of _messages[0]
-        self._uncounted = ordinal  # messages ever added, less the absolute index of the next
-        self._limit(max_messages)
+        self._bytes = 0
+        self._weighed = 0  # the messages before this index count in _bytes
+        self._gone = ordinal  # messages ever added that are no longer in the list
+        self._settle_at = 0  # the length at which to settle
 
-    def _limit(self, max_messages: int) -> None:
-        self.max_messages = max_messages
-        most = max_messages + 2 * _SWEEP
-        self._ints: Sequence[int] = _SHARED if most <= len(_SHARED) else range(1 << most.bit_length())
-        self._mask = len(self._ints) - 1
+    @property
+    def _start(self) -> int:
+        """The index of the oldest message that counts; those before wait to be swept out."""
+        return max(0, len(self._messages) - self.max_messages)
 
     # -- reading -----------------------------------------------------------------------------------------------------
 
     @property
     def after(self) -> int:
         """How far back the window reaches: nothing at or below this position is held. O(1)."""
-        return max(self._after, *self._seqs[: self._start]) if self._start else self._after
+        return max(self._after, self._last_seq(self._messages[: self._start]))
+
+    def _last_seq(self, messages: Sequence[MessageLike]) -> int:
+        if not messages:
+            return 0
+        return max(map(self._seq, messages)) if self.by_time else self._seq(messages[-1])
 
     @property
     def ordinal(self) -> int:
         """How many messages were ever added to the room, as far as it knows. O(1)."""
-        return self._base + len(self._messages) + self._uncounted
+        return self._gone + len(self._messages)
+
+    @property
+    def bytes(self) -> int:
+        """What the messages hold in memory, in bytes. O(1) amortised."""
+        self._weigh()
+        return self._bytes
 
     def __len__(self) -> int:
-        return len(self._messages) - self._start
+        return min(len(self._messages), self.max_messages)
 
     def __iter__(self) -> Iterator[MessageLike]:
         return iter(self._messages[self._start :])
 
     def __contains__(self, message_id: str) -> bool:
-        """Whether a message with this id is held. O(1)."""
+        """Whether a message with this id is held. O(log n)."""
         return self._index(message_id) is not None
 
     def get(self, message_id: str) -> MessageLike | None:
-        """Return the held message of this id, or None. O(1)."""
+        """Return the held message of this id, or None. O(log n), ``by_time`` O(n)."""
         index = self._index(message_id)
         return None if index is None else self._messages[index]
 
     def seq_of(self, message_id: str) -> int | None:
-        """Return the position of the held message of this id, or None. O(1)."""
-        index = self._index(message_id)
-        return None if index is None else self._seqs[index]
+        """Return the position of the held message of this id, or None. O(log n)."""
+        return None if self._index(message_id) is None else self.ids[message_id]
 
     def knows(self, message_id: str) -> bool:
         """Whether a message of this id was added before: held, removed, or among the last dropped. O(recent)."""
-        if message_id in self._slots or message_id in self.tombstones:
-            return True
-        return self.recent is not None and message_id in self.recent
+        return message_id in self.ids or (self.recent is not None and message_id in self.recent)
 
     def messages(self) -> tuple[MessageLike, ...]:
         """Return the messages held, in order. O(n), about 1 µs a thousand."""
@@ -150,22 +155,53 @@ class Timeline:
 
     def seqs(self) -> tuple[int, ...]:
         """Return the positions of `messages`. O(n)."""
-        return tuple(self._seqs[self._start :])
+        return tuple(map(self.ids.__getitem__, map(_id, self._messages[self._start :])))
 
     def messages_after(self, seq: int) -> Sequence[MessageLike]:
         """Return the messages held at a position above ``seq``. O(returned + log n), ``by_time`` O(n)."""
         if self.by_time:
-            return [m for m, at in zip(self, self._seqs[self._start :], strict=True) if at > seq]
-        return self._messages[max(self._start, bisect_right(self._seqs, seq)) :]
+            return [message for message in self if self._seq(message) > seq]
+        return self._messages[max(self._start, bisect_right(self._messages, seq, key=self._seq)) :]
+
+    def _seq(self, message: MessageLike) -> int:
+        return self.ids[message.id]
 
     def _index(self, message_id: str) -> int | None:
-        slot = self._slots.get(message_id)
-        if slot is None:
+        seq = self.ids.get(message_id, _REMOVED)
+        if seq == _REMOVED:
             return None
-        index = (slot - self._base) & self._mask
-        return index if index >= self._start else None
+        index = self._start if self.by_time else bisect_left(self._messages, seq, self._start, key=self._seq)
+        while index < len(self._messages):  # more than one step only by time, or where positions are shared
+            if self._messages[index].id == message_id:
+                return index
+            index += 1
+        return None
 
     # -- adding ------------------------------------------------------------------------------------------------------
+
+    def add(self, message: MessageLike, seq: int) -> bool:
+        """Append a message that is plainly new, and return True; or change nothing and return False. O(1) amortised.
+
+        Plainly new is one whose id is not here or among the removed, whose timestamp is above ``horizon``, and whose id
+        and content are of ordinary length. Anything else wants a closer look (`knows`), then `append` or `insert`.
+        Raises TypeError or AttributeError for something that is not a message with an aware timestamp. The caller has
+        made sure that the timeline is not ``by_time`` and that ``seq`` is above the last.
+        """
+        message_id = message.id
+        ids = self.ids
+        if (
+            message_id in ids
+            or message.timestamp <= self.horizon
+            or not 0 < len(message_id) <= MAX_ID
+            or len(message.content) > _LONG
+        ):
+            return False
+        ids[message_id] = seq
+        messages = self._messages
+        messages.append(message)
+        if len(messages) > self._settle_at:
+            self._settle()
+        return True
 
     def append(self, message: MessageLike, seq: int) -> None:
         """Add a message behind all others; the oldest may be dropped. O(1) amortised.
@@ -173,109 +209,105 @@ class Timeline:
         The caller has made sure that its id is not known and, unless ``by_time``, that ``seq`` is not below the last;
         a message that belongs further up goes through `insert`.
         """
-        messages = self._messages
-        count = len(messages)
-        self._slots[message.id] = self._ints[(self._base + count) & self._mask]
-        messages.append(message)
-        self._seqs.append(seq)
-        self.bytes += message.content.__sizeof__() + PER_MESSAGE
-        if count - self._start >= self.max_messages:
-            self._start += 1
-            if self._start >= _SWEEP:
-                self._sweep()
-        if self.bytes > self.max_bytes:
-            self._fit()
+        self.ids[message.id] = seq
+        self._messages.append(message)
+        self._settle()
 
     def insert(self, message: MessageLike, seq: int) -> None:
         """Add a message where its position (``by_time``: its timestamp and id) puts it; the oldest may be dropped.
 
-        O(log n) to find the place and O(distance to the nearer end) to renumber. A message older than all of a full
-        window is dropped at once, and remembered.
+        O(log n) to find the place, and one move of the list behind it.
         """
-        self._sweep()
-        index = self._place(message, seq)
-        if index == len(self._messages):
-            self.append(message, seq)
-            return
-        if index < len(self._messages) - index:
-            self._base -= 1
-            self._uncounted += 1
-            renumber = (0, index + 1)
-        else:
-            renumber = (index, len(self._messages) + 1)
-        self._messages.insert(index, message)
-        self._seqs.insert(index, seq)
-        self._renumber(*renumber)
-        self.bytes += message.content.__sizeof__() + PER_MESSAGE
-        self._fit()
-
-    def _place(self, message: MessageLike, seq: int) -> int:
         if self.by_time:
-            return bisect_left(self._messages, _time_key(message), key=_time_key)
-        return bisect_right(self._seqs, seq)
+            index = bisect_left(self._messages, _time_key(message), key=_time_key)
+        else:
+            index = bisect_right(self._messages, seq, key=self._seq)
+        self._weigh()
+        self.ids[message.id] = seq
+        self._messages.insert(index, message)
+        self._bytes += _weight((message,))
+        self._weighed += 1
+        self._settle()
 
-    def _renumber(self, start: int, stop: int) -> None:
-        slots, ints, mask = self._slots, self._ints, self._mask
-        for index, message in enumerate(self._messages[start:stop], self._base + start):
-            slots[message.id] = ints[index & mask]
+    def prepend(self, messages: Sequence[MessageLike], seqs: Sequence[int], after: int) -> None:
+        """Put older messages, which count in `ordinal` already, before all others; the window reaches to ``after``.
+
+        Those whose ids are known are left out. The oldest that do not fit are dropped. O(n). The caller has made sure
+        that ``seqs`` are ascending and below every position held.
+        """
+        self._settle()
+        fresh = [message for message in messages if message.id not in self.ids]
+        self.ids.update(
+            (message.id, seq) for message, seq in zip(messages, seqs, strict=True) if message.id not in self.ids
+        )
+        self._messages[:0] = fresh
+        self._after = after
+        self._gone -= len(fresh)
+        self._bytes += _weight(fresh)
+        self._weighed += len(fresh)
+        self._settle()
 
     # -- dropping ----------------------------------------------------------------------------------------------------
 
-    def _fit(self) -> None:
-        """Drop the oldest until both bounds hold; the newest stays."""
-        self._sweep()
-        last = len(self._messages) - 1
-        excess = self.bytes - self.max_bytes
-        drop = max(0, last + 1 - self.max_messages)
-        for message in self._messages[:drop]:
-            excess -= message.content.__sizeof__() + PER_MESSAGE
-        while excess > 0 and drop < last:
-            excess -= self._messages[drop].content.__sizeof__() + PER_MESSAGE
-            drop += 1
-        self._start = drop
-        self._sweep()
+    def _weigh(self) -> None:
+        """Count the bytes of the messages that came since the last time."""
+        if self._weighed < len(self._messages):
+            self._bytes += _weight(self._messages[self._weighed :])
+            self._weighed = len(self._messages)
 
-    def _sweep(self) -> None:
-        """Forget the messages before ``_start``, and remember their ids."""
-        cut = self._start
+    def _settle(self) -> None:
+        """Weigh what is new and drop the oldest until both bounds hold; the newest stays."""
+        self._weigh()
+        self._sweep(self._start)
+        if self._bytes > self.max_bytes:
+            self._sweep(self._excess())
+        held = len(self._messages)
+        self._settle_at = held + min(held >> 4, _BATCH)
+
+    def _excess(self) -> int:
+        """Return how many of the oldest messages to drop for the bytes to fit."""
+        excess = self._bytes - self.max_bytes
+        drop = 0
+        while excess > 0 and drop < len(self._messages) - 1:
+            excess -= _weight((self._messages[drop],))
+            drop += 1
+        return drop
+
+    def _sweep(self, cut: int) -> None:
+        """Forget the first ``cut`` messages, but remember their ids."""
         if not cut:
             return
         dropped = self._messages[:cut]
-        self._after = self.after
-        del self._messages[:cut], self._seqs[:cut]
-        self._base += cut
-        self._start = 0
-        slots = self._slots
-        for message in dropped:
-            del slots[message.id]
-            self.bytes -= message.content.__sizeof__()
-        self.bytes -= PER_MESSAGE * cut
-        self._remember(dropped)
-
-    def _remember(self, dropped: Sequence[MessageLike]) -> None:
+        del self._messages[:cut]
+        self._after = max(self._after, self._last_seq(dropped))
+        self._gone += cut
+        self._weighed -= cut
+        self._bytes -= _weight(dropped)
+        self.horizon = max(self.horizon, max(map(_timestamp, dropped)))
+        ids = self.ids
+        names = list(map(_id, dropped))
+        for name in names:
+            del ids[name]
         if self.recent is None:
             self.recent = RecentIds()
-        before = self.recent.bytes
-        self.recent.update([message.id for message in dropped])
-        self.bytes += self.recent.bytes - before
-        self.horizon = max(self.horizon, *[message.timestamp for message in dropped])
+        self._bytes += self.recent.add(names)
         if self.annotations:
-            for message in dropped:
-                self.annotations.pop(message.id, None)
+            for name in names:
+                self.annotations.pop(name, None)
 
     def resize(self, max_messages: int) -> None:
         """Hold at most ``max_messages`` from now on, dropping the oldest. O(n)."""
         if max_messages < 1:
             raise InvalidValue("max_messages", f"must be at least 1, got {max_messages}")
-        self._limit(max_messages)
-        self._fit()
-        self._slots = {}  # a dict does not shrink, and slots may have a new modulus
-        self._renumber(0, len(self._messages))
+        self.max_messages = max_messages
+        self._settle()
+        self.ids = dict(self.ids)  # a dict does not shrink of itself
+        self._messages = self._messages.copy()
 
     # -- changing ----------------------------------------------------------------------------------------------------
 
     def replace(self, message: MessageLike) -> MessageLike:
-        """Put ``message`` in the place of the held one with its id; return that one. O(1).
+        """Put ``message`` in the place of the held one with its id; return that one. O(log n).
 
         ``by_time``, a message with another timestamp moves to its new place, as `insert` would put it. Raises KeyError
         where no message of this id is held.
@@ -286,60 +318,64 @@ class Timeline:
         old = self._messages[index]
         if self.by_time and old.timestamp != message.timestamp:
             seq = self._take(index)
-            self._uncounted -= 1
+            self._gone -= 1
             self.insert(message, seq)
         else:
+            self._weigh()
             self._messages[index] = message
-            self.bytes += message.content.__sizeof__() - old.content.__sizeof__()
-            if self.bytes > self.max_bytes:
-                self._fit()
+            self._bytes += _weight((message,)) - _weight((old,))
+            self._settle()
         return old
 
     def remove(self, message_id: str) -> MessageLike | None:
-        """Take a message out and leave a tombstone, held or not; return it, or None. O(distance to the nearer end)."""
-        self.tombstones[message_id] = None
-        if len(self.tombstones) > MAX_TOMBSTONES:
-            del self.tombstones[next(iter(self.tombstones))]
+        """Take a message out and leave a tombstone, held or not; return the message, or None. O(log n)."""
         index = self._index(message_id)
-        if index is None:
-            return None
-        message = self._messages[index]
-        self._take(index)
-        self.annotations.pop(message_id, None)
+        message = None
+        if index is not None:
+            message = self._messages[index]
+            self._take(index)
+            self.annotations.pop(message_id, None)
+        if message_id not in self.ids:  # a dropped message that waits to be swept out keeps its place until then
+            self.bury((message_id,))
         return message
+
+    def bury(self, message_ids: Iterable[str]) -> None:
+        """Leave tombstones for ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
+        for message_id in message_ids:
+            self.tombstones[message_id] = None
+            self.ids[message_id] = _REMOVED
+            if len(self.tombstones) > MAX_TOMBSTONES:
+                oldest = next(iter(self.tombstones))
+                del self.tombstones[oldest], self.ids[oldest]
 
     def _take(self, index: int) -> int:
         """Take the message at ``index`` out of the list; it still counts in `ordinal`. Return its position."""
-        index -= self._start
-        self._sweep()
+        self._weigh()
         message = self._messages.pop(index)
-        seq = self._seqs.pop(index)
-        del self._slots[message.id]
-        self.bytes -= message.content.__sizeof__() + PER_MESSAGE
-        if index < len(self._messages) - index:
-            self._base += 1
-            self._renumber(0, index)
-        else:
-            self._uncounted += 1
-            self._renumber(index, len(self._messages))
-        return seq
+        self._bytes -= _weight((message,))
+        self._weighed -= 1
+        self._gone += 1
+        return self.ids.pop(message.id)
 
     def check(self) -> None:
         """Assert the invariants; for tests. O(n)."""
-        assert len(self._messages) == len(self._seqs) == len(self._slots)
-        assert 0 <= self._start < _SWEEP
-        assert len(self) <= self.max_messages
-        assert self.bytes <= self.max_bytes or len(self) <= 1
-        contents = sum(message.content.__sizeof__() + PER_MESSAGE for message in self._messages)
-        assert self.bytes == contents + (self.recent.bytes if self.recent else 0)
-        held = self._messages[self._start :]
-        assert all(self._messages[self._start + n] is self.get(m.id) for n, m in enumerate(held))
-        assert all(self._index(m.id) is None for m in self._messages[: self._start])
-        order = [_time_key(m) for m in held] if self.by_time else list(self.seqs())
+        assert len(self._messages) == len(self.ids) - len(self.tombstones)
+        assert len(self._messages) <= max(self._settle_at + 1, 0)
+        assert self.bytes == _weight(self._messages) + (self.recent.bytes if self.recent else 0)
+        held = list(self)
+        assert len(held) == len(self) <= self.max_messages
+        assert all(self.get(message.id) is message for message in held)
+        assert all(self.get(message.id) is None for message in self._messages[: self._start])
+        order = [_time_key(message) for message in held] if self.by_time else list(self.seqs())
         assert order == sorted(order)
         assert all(seq > self.after for seq in self.seqs()) or self.by_time
-        assert not self.tombstones.keys() & {m.id for m in held}
+        assert all(self.ids[message_id] == _REMOVED for message_id in self.tombstones)
         assert len(self.tombstones) <= MAX_TOMBSTONES
-        assert self.annotations.keys() <= self._slots.keys()
+        assert self.annotations.keys() <= self.ids.keys()
         if self.recent is not None:
             self.recent.check()
+
+
+def _weight(messages: Sequence[MessageLike]) -> int:
+    """Return the bytes that messages hold: their contents', and a constant each."""
+    return sum(map(str.__sizeof__, map(_content, messages))) + PER_MESSAGE * len(messages)

@@ -1,0 +1,193 @@
+"""What each tier holds of a room.
+
+`ActiveRoom` and `BackgroundRoom` are live: the reducer changes them. A `CachedRoom` is read off the packed bytes that
+the cache holds, and an `UnloadedRoom` is its id. Going down is `demoted` and `packed`; going up is `promoted`, and then
+`from_image` with what was loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from attrs import define, field
+from msgspec import Struct
+
+from roomstate.effects import Head
+from roomstate.errors import DamagedSnapshot
+from roomstate.model import EMPTY, Notification, RoomConfig, RoomInfo, Tier
+from roomstate.position import Gap, Position
+from roomstate.room.buffer import CircularBuffer
+from roomstate.room.roster import Roster
+from roomstate.room.timeline import Timeline
+
+__all__ = ["ActiveRoom", "BackgroundRoom", "CachedRoom", "Limits", "LiveRoom", "UnloadedRoom"]
+
+_ROOM_BYTES = 2200  # an empty live room with its timeline, measured by `python -m benchmarks memory`
+_NOTIFICATION_BYTES = 300
+
+
+class Limits(Struct, frozen=True):
+    """How much a room may hold. The counts are the specification's (DESIGN §9)."""
+
+    active_messages: int = 1000
+    background_messages: int = 50
+    notifications: int = 100
+    room_bytes: int = 1 << 24
+    typing: int = 100
+
+    def messages(self, tier: Tier) -> int:
+        """Return how many messages a room holds at ``tier``."""
+        return self.active_messages if tier is Tier.ACTIVE else self.background_messages
+
+
+@define(eq=False, slots=True, weakref_slot=False)
+class LiveRoom:
+    """What ACTIVE and BACKGROUND rooms share.
+
+    ``head`` is the seq of the last update applied, ``floor`` the position at and below which nothing is known.
+    ``changes`` counts changes that took no seq: ``(head, changes)`` names a state of the room.
+    """
+
+    room_id: str
+    epoch: str
+    timeline: Timeline
+    head: int = 0
+    floor: int = 0
+    changes: int = 0
+    info: RoomInfo = RoomInfo()
+    config: RoomConfig = RoomConfig()
+    gaps: tuple[Gap, ...] = ()
+    notifications: CircularBuffer[Notification] | None = None
+
+    tier = Tier.BACKGROUND
+
+    @property
+    def position(self) -> Position:
+        """How far this copy has come."""
+        return Position(self.epoch, self.head)
+
+    @property
+    def held_after(self) -> int:
+        """How far back the window reaches: messages in ``(held_after, head]`` are held, or in a gap."""
+        return max(self.floor, self.timeline.after)
+
+    @property
+    def bytes(self) -> int:
+        """What the room holds in memory, in bytes, within 10 %. O(1)."""
+        return self._base_bytes()
+
+    def _base_bytes(self) -> int:
+        noted = len(self.notifications) * _NOTIFICATION_BYTES if self.notifications is not None else 0
+        timeline = self.timeline
+        return _ROOM_BYTES + timeline.bytes + noted + 120 * len(timeline.tombstones) + 300 * len(timeline.annotations)
+
+    def note(self, notification: Notification, limits: Limits) -> None:
+        """Keep a notification; the oldest beyond the bound goes. O(1)."""
+        if self.notifications is None:
+            self.notifications = CircularBuffer(limits.notifications)
+        self.notifications.append(notification)
+
+    def check(self) -> None:
+        """Assert the invariants; for tests. O(n)."""
+        self.timeline.check()
+        assert self.floor <= self.held_after <= self.head or self.timeline.by_time
+        assert all(self.floor <= gap.after < gap.upto <= self.head for gap in self.gaps)
+        assert all(a.upto <= b.after for a, b in zip(self.gaps, self.gaps[1:], strict=False))
+        assert all(seq <= self.head for seq in self.timeline.seqs())
+        if self.notifications is not None:
+            self.notifications.check()
+
+
+@define(eq=False, slots=True, weakref_slot=False)
+class BackgroundRoom(LiveRoom):
+    """A followed room: the newest 50 messages, how many are present, the configuration, notifications."""
+
+    present: int = 0
+
+
+@define(eq=False, slots=True, weakref_slot=False)
+class ActiveRoom(LiveRoom):
+    """A room that somebody looks at: up to 1000 messages, the members, moderation, typing, and per-viewer UI state.
+
+    ``typing`` maps a user to the time at which they are taken to have stopped.
+    """
+
+    roster: Roster = field(factory=Roster)
+    moderation: Mapping[str, Any] = EMPTY
+    typing: dict[str, float] = field(factory=dict)
+    ui_state: dict[str, Any] = field(factory=dict)
+
+    tier = Tier.ACTIVE
+
+    @property
+    def bytes(self) -> int:
+        """What the room holds in memory, in bytes, within 10 %. O(ui states)."""
+        extra = 200 * (len(self.typing) + len(self.ui_state)) + 100 * len(self.moderation)
+        return self._base_bytes() + self.roster.bytes + extra
+
+
+@define(eq=False, frozen=True, slots=True, weakref_slot=False)
+class CachedRoom:
+    """A room at rest, as its packed bytes tell without being decompressed.
+
+    Packed are a 2-byte length, this record as JSON, and the snapshot (empty: it lies in the store).
+    """
+
+    room_id: str
+    tier = Tier.CACHED
+    head: Head
+    info: RoomInfo
+    snapshot_seq: int
+    taken_at: float
+    snapshot: bytes
+
+    @property
+    def in_store(self) -> bool:
+        """Whether the snapshot lies in the store only."""
+        return not self.snapshot
+
+    def packed(self) -> bytes:
+        """Return the bytes that `unpacked` reads. O(size)."""
+        record = _Packed(
+            self.head.position.epoch,
+            self.head.position.seq,
+            self.head.ordinal,
+            self.snapshot_seq,
+            self.taken_at,
+            self.info,
+        )
+        plain = msgspec.json.encode(record)
+        return b"".join((len(plain).to_bytes(2, "big"), plain, self.snapshot))
+
+    @classmethod
+    def unpacked(cls, room_id: str, packed: bytes) -> CachedRoom:
+        """Read what `packed` wrote. O(1), but for copying the snapshot. Raises ``DamagedSnapshot``."""
+        start = 2 + int.from_bytes(packed[:2], "big")
+        try:
+            record = _decode_packed(packed[2:start])
+        except msgspec.MsgspecError as error:
+            raise DamagedSnapshot(room_id, f"its cached record cannot be read: {error}") from None
+        head = Head(Position(record.epoch, record.seq), record.ordinal)
+        return cls(room_id, head, record.info, record.snapshot_seq, record.taken_at, packed[start:])
+
+
+class _Packed(Struct, frozen=True, array_like=True):
+    epoch: str
+    seq: int
+    ordinal: int
+    snapshot_seq: int
+    taken_at: float
+    info: RoomInfo
+
+
+_decode_packed = msgspec.json.Decoder(_Packed).decode
+
+
+@define(eq=False, frozen=True, slots=True, weakref_slot=False)
+class UnloadedRoom:
+    """A room of which only the id is here."""
+
+    room_id: str
+    tier = Tier.UNLOADED
