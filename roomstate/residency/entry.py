@@ -54,5 +54,5 @@ class Entry(msgspec.Struct, gc=False):
 
     @property
     def touched_at(self) -> float:
-        """The last access, or the time of storing for a room never accessed; what ties are broken by."""
-        return self.stored_at if self.accessed_at is None else self.accessed_at
+        """The last access or storing, whichever came later; what ties are broken by."""
+        return self.stored_at if self.accessed_at is None else max(self.stored_at, self.accessed_at)
