@@ -1,0 +1,232 @@
+"""A store in one SQLite file."""
+
+from __future__ import annotations
+
+import sqlite3
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Literal, TypeVar
+
+from roomstate.effects import Appended, Head, LogEntry
+from roomstate.errors import DamagedStore, InvalidValue, StoreReadOnly, StoreUnavailable
+from roomstate.model import Tier, check_id
+from roomstate.store import tables
+from roomstate.store.base import PAGE
+from roomstate.store.checks import check_data, check_range, check_read, check_snapshot
+from roomstate.store.connection import Connect, OwnerLock, Readers, check_path, connect_to, open_writer, uri_of
+from roomstate.store.faults import faults
+from roomstate.store.rows import decode, to_rows
+from roomstate.store.schema import MIGRATIONS, migrate, version_of
+from roomstate.store.writer import Writer
+
+__all__ = ["MAX_DAMAGED", "SQLiteStore"]
+
+T = TypeVar("T")
+
+MAX_DAMAGED: Final = 10_000
+"""Rooms that `SQLiteStore.damaged` names."""
+
+
+class SQLiteStore:
+    """A `RoomStore` in one SQLite file, made where there is none. At most one at a time may be open for writing.
+
+    ``synchronous`` says what an append promises when it returns:
+
+    - ``"FULL"`` (the default): it survives the end of the process, a crash of the system and a power cut.
+    - ``"NORMAL"``: it survives the end of the process. A power cut or a crash of the system may take back the last
+      appends, those since the last checkpoint at most, newest first: never one in the middle, and never the file.
+
+    All writing goes through one connection in one thread; appends that arrive from several threads while a commit is
+    under way share the next one. Reading goes through at most ``readers`` further connections. ``busy_timeout_s``
+    is how long to wait for a lock that another program holds (a backup, a shell) before `StoreBusy`.
+
+    ``readonly`` opens an existing file only to read: writing raises `StoreReadOnly`, and another may write meanwhile.
+    ``connect`` opens the connections, where they are not those of the standard library (an encrypting SQLite).
+
+    Raises `InvalidValue` for arguments out of range, `StoreBusy` for a file that is open already, `StoreReadOnly` or
+    `StoreUnavailable` where there can be no file, `DamagedStore` where it is no store, `NewerStore` for a later one.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        synchronous: Literal["FULL", "NORMAL"] = "FULL",
+        busy_timeout_s: float = 5.0,
+        readers: int = 4,
+        readonly: bool = False,
+        connect: Connect = connect_to,
+    ) -> None:
+        self.path = check_path(path)
+        self._where = str(self.path)
+        if synchronous not in ("FULL", "NORMAL"):
+            raise InvalidValue("synchronous", f"must be FULL or NORMAL, got {synchronous!r}")
+        if not 0 <= busy_timeout_s <= 3600:
+            raise InvalidValue("busy_timeout_s", f"must be 0 to 3600 seconds, got {busy_timeout_s}")
+        check_range("readers", readers, 1)
+        self._synchronous, self._timeout_s, self._connect = synchronous, float(busy_timeout_s), connect
+        self._owner: OwnerLock | None = None
+        self._writer: Writer | None = None
+        self._readers = Readers(self._open_reader, readers, self._where)
+        if readonly:
+            self._check_readable()
+        else:
+            self._open_to_write()
+
+    # -- opening and closing -----------------------------------------------------------------------------------------
+
+    def _open_to_write(self) -> None:
+        self._owner = OwnerLock(self._connect, self.path)
+        try:
+            self._writer = Writer(self._open_writer, self._where)
+        except BaseException:
+            self._owner.close()
+            raise
+
+    def _open_writer(self) -> sqlite3.Connection:
+        with faults(self._where):
+            connection = open_writer(self._connect, self.path, self._timeout_s, self._synchronous)
+            try:
+                migrate(connection, self._where)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    def _open_reader(self) -> sqlite3.Connection:
+        return self._connect(uri_of(self.path, "ro"), self._timeout_s)
+
+    def _check_readable(self) -> None:
+        if not self.path.is_file():
+            raise StoreUnavailable(self._where, "there is no such file")
+        with self._readers.lend() as connection:
+            version = version_of(connection, self._where)
+        if version != len(MIGRATIONS):
+            raise StoreReadOnly(self._where, f"has schema version {version}, which must be opened for writing once")
+
+    def close(self) -> None:
+        """See `RoomStore`. Leaves one file: the write-ahead log is merged into it."""
+        self._readers.close()
+        if self._writer is not None:
+            self._writer.close()
+        if self._owner is not None:
+            self._owner.close()
+
+    def __enter__(self) -> SQLiteStore:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- logs --------------------------------------------------------------------------------------------------------
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._writer is None:
+            raise StoreReadOnly(self._where, "was opened only to read")
+        return self._writer.run(work)
+
+    def _execute(self, sql: str, values: Sequence[object]) -> None:
+        self._write(lambda connection: connection.execute(sql, values).rowcount)
+
+    def head(self, room_id: str) -> Head | None:
+        """See `RoomStore`. O(log rooms)."""
+        check_id("room_id", room_id)
+        with self._readers.lend() as connection:
+            found = tables.find(connection, room_id)
+        return found.end.head if found else None
+
+    def append(self, room_id: str, epoch: str, entries: Sequence[LogEntry]) -> Appended:
+        """See `RoomStore`. O(entries · log n), and one commit, which it may share."""
+        check_id("room_id", room_id)
+        check_id("epoch", epoch)
+        rows = to_rows(entries)
+        return self._write(lambda connection: tables.append(connection, room_id, epoch, rows))
+
+    def read(self, room_id: str, after: int = 0, upto: int | None = None, limit: int = PAGE) -> tuple[LogEntry, ...]:
+        """See `RoomStore`. O(log n + limit)."""
+        check_read(room_id, after, upto, limit)
+        with self._readers.lend() as connection:
+            found = tables.find(connection, room_id)
+            rows = tables.read(connection, found.key, after, upto, limit) if found else []
+        try:
+            return tuple([decode(room_id, row) for row in rows])
+        except DamagedStore as error:
+            self._set_aside(error)
+            raise
+
+    def truncate(self, room_id: str, upto: int, limit: int | None = None) -> int:
+        """See `RoomStore`. O(dropped · log n)."""
+        check_read(room_id, 0, upto, 0 if limit is None else limit)
+        return self._write(lambda connection: tables.truncate(connection, room_id, upto, limit))
+
+    # -- snapshots and dictionaries ----------------------------------------------------------------------------------
+
+    def save_snapshot(self, room_id: str, tier: Tier, head: Head, data: bytes) -> bool:
+        """See `RoomStore`. O(log n + data), and one commit, which it may share."""
+        check_snapshot(room_id, tier, head, data)
+        return self._write(lambda connection: tables.save_snapshot(connection, room_id, tier, head, data))
+
+    def load_snapshot(self, room_id: str, tier: Tier) -> bytes | None:
+        """See `RoomStore`. O(log n + data)."""
+        check_id("room_id", room_id)
+        try:
+            with self._readers.lend() as connection:
+                return tables.load_snapshot(connection, room_id, tier)
+        except DamagedStore as error:
+            self._set_aside(error)
+            raise
+
+    def save_dictionary(self, name: str, data: bytes) -> None:
+        """See `RoomStore`. O(data), and one commit."""
+        check_id("name", name)
+        check_data(data)
+        put = "INSERT OR IGNORE INTO dictionary (name, crc, data) VALUES (?, ?, ?)"
+        self._execute(put, (name, zlib.crc32(data), data))
+
+    def load_dictionary(self, name: str) -> bytes | None:
+        """See `RoomStore`. O(data)."""
+        check_id("name", name)
+        with self._readers.lend() as connection:
+            row = connection.execute("SELECT crc, data FROM dictionary WHERE name = ?", (name,)).fetchone()
+        if row and zlib.crc32(row[1]) != row[0]:
+            raise DamagedStore(self._where, f"the dictionary {name} fails its checksum")
+        return bytes(row[1]) if row else None
+
+    def dictionaries(self) -> tuple[str, ...]:
+        """See `RoomStore`. O(n)."""
+        with self._readers.lend() as connection:
+            return tuple(name for (name,) in connection.execute("SELECT name FROM dictionary ORDER BY name"))
+
+    # -- rooms -------------------------------------------------------------------------------------------------------
+
+    def rooms(self, after: str = "", limit: int = PAGE) -> tuple[str, ...]:
+        """See `RoomStore`. O(log rooms + limit)."""
+        check_range("limit", limit)
+        with self._readers.lend() as connection:
+            return tables.names(connection, after, limit)
+
+    def delete(self, room_id: str) -> bool:
+        """See `RoomStore`. O(n log n)."""
+        check_id("room_id", room_id)
+        return self._write(lambda connection: tables.delete(connection, room_id))
+
+    def damaged(self) -> Mapping[str, str]:
+        """See `RoomStore`. O(damaged)."""
+        with self._readers.lend() as connection:
+            return dict(
+                connection.execute(
+                    "SELECT room_id, damage FROM room WHERE damage IS NOT NULL ORDER BY room_id LIMIT ?", (MAX_DAMAGED,)
+                ).fetchall()
+            )
+
+    def _set_aside(self, error: DamagedStore) -> None:
+        """Mark a room whose data failed a check, so that nobody builds on it; if that fails it will be found again."""
+        mark = "UPDATE room SET damage = ? WHERE room_id = ? AND damage IS NULL"
+        try:
+            self._execute(mark, (error.reason, error.where))
+        except StoreUnavailable:
+            return
