@@ -10,7 +10,8 @@ from attrs import frozen
 
 from roomstate.errors import InvalidValue, UnknownRoom
 from roomstate.residency.entry import Entry, Eviction, Reason
-from roomstate.residency.eviction import EvictionPolicy, LruScorer, ScoredPolicy
+from roomstate.residency.adaptive import AdaptivePolicy
+from roomstate.residency.eviction import EvictionPolicy
 from roomstate.residency.rows import Rows
 from roomstate.residency.ttl import Frequency, TimeToLive, Wheel
 
@@ -71,12 +72,12 @@ class RoomCache:
         if not 0.0 <= batch_fraction <= 1.0:
             raise InvalidValue("batch_fraction", f"must lie in [0, 1], got {batch_fraction!r}")
         self.batch_fraction = batch_fraction
-        self.policy = policy if policy is not None else ScoredPolicy(LruScorer())
+        self.policy = policy if policy is not None else AdaptivePolicy()
         self.ttl = ttl
         self._rows = Rows(_at_least("ghosts", 4 * max_rooms if ghosts is None else ghosts, 0))
         self._wheel = Wheel()
         self._pinned: dict[int, None] = {}
-        self._bytes = 0
+        self._bytes = self._pinned_bytes = 0
         self._now = -math.inf
         self._hits = self._misses = 0
         self._evictions: Counter[Reason] = Counter(dict.fromkeys(Reason, 0))
@@ -109,31 +110,29 @@ class RoomCache:
         if not (_integer(priority) and 0 <= priority <= 10):
             raise InvalidValue("priority", f"must be an integer from 0 to 10, got {priority!r}")
         self._now = now
-        if room_id in self._rows.index:
-            return self._put_again(self._rows.index[room_id], packed, priority, pinned)
-        gone = [] if pinned else self._make_room(1, len(packed))
-        if not pinned and self._over(1, len(packed)):
-            return (*gone, self._count(Eviction(room_id, Reason.REFUSED, len(packed), packed)))
+        row = self._rows.index.get(room_id)
+        if row is not None:
+            return self._put_again(row, packed, priority, pinned)
+        if not pinned and not self._fits(len(packed)):
+            return (self._count(Eviction(room_id, Reason.REFUSED, len(packed), packed)),)
+        gone = () if pinned or self.policy.refuses else self._make_room(1, len(packed))
         row = self._rows.add(room_id, packed, now, priority)
         self._bytes += len(packed)
-        self._file(row)
         if pinned:
-            self._pinned[row] = None
-            return tuple(self._make_room(0, 0))
+            self._pin(row)
+            return self._make_room(0, 0)
+        if self.ttl is not None:
+            self._wheel.file(row, self._deadline(row))
         self.policy.inserted(self._rows, row, now)
-        return tuple(gone)
+        return gone or self._make_room(0, 0, newcomer=row)
 
     def get(self, room_id: str, now: float) -> Packed | None:
         """The packed room, counted as an access; None, counted as a miss, if it is not here."""
-        self._now = now = self._at(now)
-        row = self._rows.index.get(room_id)
-        if row is None:
-            self._misses += 1
+        row = self._accessed(room_id, now)
+        if row < 0:
             return None
-        self._hits += 1
-        self._rows.access(row, now)
         if row not in self._pinned:
-            self.policy.accessed(self._rows, row, now)
+            self.policy.accessed(self._rows, row, self._now)
         return self._rows.packed[row]
 
     def peek(self, room_id: str) -> Packed | None:
@@ -162,7 +161,7 @@ class RoomCache:
         Its access history lives on as a ghost. Returns None if the room is not here.
         """
         if now is not None:
-            self.get(room_id, now)
+            self._accessed(room_id, now)  # the policy is not told: it sees one event for each visit, the next put
         row = self._rows.index.get(room_id)
         return None if row is None else self._drop(row)[1]
 
@@ -199,8 +198,8 @@ class RoomCache:
         """Keep a room whatever the budget, until `unpin`. Raises `UnknownRoom`."""
         row = self._row(room_id)
         if row not in self._pinned:
-            self._pinned[row] = None
             self.policy.removed(self._rows, row)
+            self._pin(row)
 
     def unpin(self, room_id: str, now: float) -> tuple[Eviction, ...]:
         """Let a room leave again; returns what had to go, if pins had held more than the budget."""
@@ -208,10 +207,10 @@ class RoomCache:
         row = self._row(room_id)
         self._now = now
         if row in self._pinned:
-            del self._pinned[row]
+            self._unpin(row)
             self.policy.inserted(self._rows, row, now)
             self._file(row)
-        return tuple(self._make_room(0, 0))
+        return self._make_room(0, 0)
 
     def expire(self, now: float) -> tuple[Eviction, ...]:
         """Drop the rooms whose time-to-live is over, rounded up to a second. O(rooms due)."""
@@ -236,7 +235,7 @@ class RoomCache:
         _at_least("to_bytes", to_bytes, 0)
         self._now = now
         gone: list[Eviction] = []
-        for row in self.policy.victims(self._rows, now) if self._bytes > to_bytes else ():
+        for row in self.policy.victims(self._rows, Reason.PRESSURE, now) if self._bytes > to_bytes else ():
             gone.append(self._evict(row, Reason.PRESSURE))
             if self._bytes <= to_bytes:
                 break
@@ -258,6 +257,7 @@ class RoomCache:
         held = {row: self._rows.size(row) for row in self._rows.index.values()}
         assert sum(held.values()) == self._bytes
         assert self._pinned.keys() <= held.keys()
+        assert sum(held[row] for row in self._pinned) == self._pinned_bytes
         if len(held) > len(self._pinned):
             assert not self._over(0, 0)
 
@@ -273,19 +273,43 @@ class RoomCache:
         return row
 
     def _put_again(self, row: int, packed: Packed, priority: int, pinned: bool) -> tuple[Eviction, ...]:
+        held = row in self._pinned
+        if not held:
+            self.policy.removed(self._rows, row)
+        else:
+            self._unpin(row)
         self._bytes += len(packed) - self._rows.size(row)
         self._rows.restore(row, packed, self._now, priority)
-        if pinned:
-            self.pin(self._rows.room_id(row))
-        self._changed(row)
-        if row in self._pinned or self._over(0, 0) is None:
-            return tuple(self._make_room(0, 0))
-        self.policy.removed(self._rows, row)  # out of the way: what it needs is taken from the others first
-        self._pinned[row] = None
+        self._pin(row)  # what it needs is taken from the others
+        if held or pinned:
+            return self._make_room(0, 0)
         gone = self._make_room(0, 0)
-        del self._pinned[row]
+        self._unpin(row)
         self.policy.inserted(self._rows, row, self._now)
-        return (*gone, self._evict(row, Reason.REFUSED)) if self._over(0, 0) else tuple(gone)
+        return (*gone, self._evict(row, Reason.REFUSED)) if self._over(0, 0) else gone
+
+    def _accessed(self, room_id: str, now: float) -> int:
+        if not self._now <= now < math.inf:
+            now = self._at(now)
+        self._now = now
+        row = self._rows.index.get(room_id)
+        if row is None:
+            self._misses += 1
+            return -1
+        self._hits += 1
+        self._rows.access(row, now)
+        return row
+
+    def _pin(self, row: int) -> None:
+        self._pinned[row] = None
+        self._pinned_bytes += self._rows.size(row)
+
+    def _unpin(self, row: int) -> None:
+        del self._pinned[row]
+        self._pinned_bytes -= self._rows.size(row)
+
+    def _fits(self, size: int) -> bool:
+        return len(self._pinned) < self.max_rooms and self._pinned_bytes + size <= self.max_bytes
 
     def _changed(self, row: int) -> None:
         if row not in self._pinned:
@@ -296,19 +320,19 @@ class RoomCache:
             return Reason.ROOMS
         return Reason.BYTES if self._bytes + size > self.max_bytes else None
 
-    def _make_room(self, rooms: int, size: int) -> list[Eviction]:
-        gone: list[Eviction] = []
+    def _make_room(self, rooms: int, size: int, newcomer: int = -1) -> tuple[Eviction, ...]:
         reason = self._over(rooms, size)
-        if reason is None or size > self.max_bytes:
-            return gone
+        if reason is None:
+            return ()
+        gone: list[Eviction] = []
         batch = math.ceil(self.batch_fraction * len(self._rows))
-        for row in self.policy.victims(self._rows, self._now):
-            gone.append(self._evict(row, reason))
-            now_over = self._over(rooms, size)
-            if now_over is None and len(gone) >= batch:
+        for row in self.policy.victims(self._rows, reason, self._now):
+            gone.append(self._evict(row, Reason.REFUSED if row == newcomer else reason))
+            over = self._over(rooms, size)
+            if over is None and len(gone) >= batch:
                 break
-            reason = now_over or reason
-        return gone
+            reason = over or reason
+        return tuple(gone)
 
     def _evict(self, row: int, reason: Reason) -> Eviction:
         room_id, packed = self._drop(row)
@@ -320,7 +344,7 @@ class RoomCache:
 
     def _drop(self, row: int) -> tuple[str, Packed]:
         if row in self._pinned:
-            del self._pinned[row]
+            self._unpin(row)
         else:
             self.policy.removed(self._rows, row)
         self._bytes -= self._rows.size(row)

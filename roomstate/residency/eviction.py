@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
-from roomstate.residency.entry import Entry
+from roomstate.residency.entry import Entry, Reason
 from roomstate.residency.rows import Rows
 
 
@@ -17,6 +17,9 @@ class EvictionPolicy(Protocol):
     A row is a small integer; ``rows[row]`` is the `Entry` behind it. Pinned rooms are kept out of a policy's
     sight: they are `removed` when pinned and `inserted` when unpinned. ``now`` never decreases.
     """
+
+    refuses: bool
+    """True: a newcomer is inserted before room is made for it, and may itself be the victim."""
 
     def inserted(self, rows: Rows, row: int, now: float) -> None:
         """A room has come in."""
@@ -30,10 +33,11 @@ class EvictionPolicy(Protocol):
     def removed(self, rows: Rows, row: int) -> None:
         """A room is leaving, for whatever reason; its `Entry` can still be read."""
 
-    def victims(self, rows: Rows, now: float) -> Iterator[int]:
+    def victims(self, rows: Rows, reason: Reason, now: float) -> Iterator[int]:
         """The rows in the order in which they should leave; the caller stops when it has enough.
 
-        The cache calls `removed` for a row before it asks for the next one.
+        The cache calls `removed` for a row before it asks for the next one. ``reason`` says what is short: ROOMS,
+        BYTES or PRESSURE (bytes too).
         """
 
 
@@ -73,6 +77,8 @@ class ScoredPolicy:
     amortised.
     """
 
+    refuses = False
+
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
         self._heaps: dict[int, list[_Key]] = {}
@@ -96,7 +102,7 @@ class ScoredPolicy:
         if sum(map(len, self._heaps.values())) > 4 * len(self._stamps) + 64:
             self._compact()
 
-    def victims(self, rows: Rows, now: float) -> Iterator[int]:
+    def victims(self, rows: Rows, reason: Reason, now: float) -> Iterator[int]:
         """The rows by score, highest first."""
         while heads := [heap for heap in self._heaps.values() if self._settle(heap)]:
             best = min(heads, key=lambda heap: self._rank(rows, heap[0], now))

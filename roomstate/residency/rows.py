@@ -16,7 +16,7 @@ from roomstate.residency.entry import Entry
 RECENT = 10  #: accesses that are remembered one by one: as many as a HIGH frequency asks for
 _GAPS = RECENT - 1
 _NEVER = float("-inf")
-_GHOST = Struct(f"<dI{_GAPS}f")
+_GHOST = Struct(f"<dQ{_GAPS}f")
 _NO_GAPS = array("f", bytes(4 * _GAPS))
 _MOST = 2**16 - 1  # hints saturate: past this many, more of them say nothing new
 
@@ -33,11 +33,12 @@ class Rows:
         self._ids: list[str] = []
         self._stored = array("d")
         self._accessed = array("d")
-        self._accesses = array("I")
+        self._accesses = array("Q")
         self._priority = array("B")
         self._messages = array("H")
         self._mentions = array("H")
         self._likelihood = array("f")
+        self._hinted = array("B")
         self._gaps = array("f")  # seconds between accesses, a ring of _GAPS for each row
         self._free: list[int] = []
         self._ghosts = Ghosts(ghosts)
@@ -89,16 +90,17 @@ class Rows:
         accesses = self._accesses[row]
         if accesses:
             self._gaps[row * _GAPS + accesses % _GAPS] = now - self._accessed[row]
-        if accesses < 0xFFFFFFFF:
-            self._accesses[row] = accesses + 1
+        self._accesses[row] = accesses + 1
         self._accessed[row] = now
-        self.hint(row, 0, 0, 0.0)
+        if self._hinted[row]:
+            self.hint(row, 0, 0, 0.0)
 
     def hint(self, row: int, messages: int, mentions: int, likelihood: float) -> None:
         """Replace the hints of one row; counts saturate at 65,535."""
         self._messages[row] = min(messages, _MOST)
         self._mentions[row] = min(mentions, _MOST)
         self._likelihood[row] = likelihood
+        self._hinted[row] = bool(messages or mentions or likelihood)
 
     def remove(self, row: int) -> tuple[str, bytes]:
         """Free the row; its access history becomes a ghost."""
@@ -144,7 +146,7 @@ class Rows:
         self._ids.append("")
         for column in (self._stored, self._accessed, self._likelihood):
             column.append(0.0)
-        for counts in (self._accesses, self._priority, self._messages, self._mentions):
+        for counts in (self._accesses, self._priority, self._messages, self._mentions, self._hinted):
             counts.append(0)
         self._gaps.extend(_NO_GAPS)
         return len(self.packed) - 1
