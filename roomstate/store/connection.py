@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from roomstate.errors import InvalidValue, StoreBusy, StoreReadOnly, StoreUnavailable
+from roomstate.errors import InvalidValue, StorageError, StoreBusy, StoreReadOnly, StoreUnavailable
 from roomstate.store.faults import faults, translate
 
 __all__ = ["Connect", "Mode", "OwnerLock", "Readers", "check_path", "connect_to", "open_writer"]
@@ -45,6 +45,9 @@ def open_writer(connect: Connect, path: Path, timeout_s: float, synchronous: str
     """A connection that may write, in WAL mode."""
     connection = connect(uri_of(path, "rwc"), timeout_s)
     try:
+        # A new file begins with a rollback journal. Unless its deletion is synced too, it may come back after a power
+        # cut, and take back all that was written since: FULL does not sync that, EXTRA does.
+        connection.execute("PRAGMA synchronous = EXTRA")
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreUnavailable(str(path), f"cannot keep a write-ahead log there (journal mode {mode})")
@@ -66,29 +69,29 @@ class OwnerLock:
 
     def __init__(self, connect: Connect, path: Path) -> None:
         beside = path.with_name(f"{path.name}-owner")
+        self._connection: sqlite3.Connection | None = None
         try:
             self._connection = connect(uri_of(beside, "rwc"), 0.0)
-        except sqlite3.Error as error:
-            raise _unopened(path, error) from error
-        try:
             self._connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             self.close()
-            if isinstance(translate(str(path), error), StoreBusy):
-                raise StoreBusy(str(path), "is open in another store already") from error
             raise _unopened(path, error) from error
 
     def close(self) -> None:
         """Let go."""
-        with suppress(sqlite3.Error):
-            self._connection.close()
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
 
 
-def _unopened(path: Path, error: sqlite3.Error) -> StoreUnavailable:
-    """Why a file cannot be opened: SQLite says only "unable to open"."""
-    if path.parent.is_dir() and isinstance(translate("", error), StoreUnavailable):
-        return StoreReadOnly(str(path), f"cannot be written there: {error}")
-    return StoreUnavailable(str(path), f"cannot be opened: {error}")
+def _unopened(path: Path, error: sqlite3.Error) -> StorageError:
+    """Why a file cannot be opened, where SQLite says only that it cannot."""
+    said = translate(str(path), error)
+    if isinstance(said, StoreBusy):
+        return StoreBusy(str(path), "is open in another store already")
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN and path.parent.is_dir():
+        return StoreReadOnly(str(path), "cannot be written there")
+    return said
 
 
 class Readers:

@@ -1,0 +1,110 @@
+"""How a storing effect is carried out: one function, which every driver calls from wherever it may block."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from roomstate.effects import (
+    Appended,
+    AppendLog,
+    Head,
+    Loaded,
+    LoadHead,
+    LoadLog,
+    LoadSnapshot,
+    LogEntry,
+    SaveSnapshot,
+)
+from roomstate.errors import DamagedSnapshot, StoreUnavailable
+from roomstate.image import RoomImage
+from roomstate.model import Tier
+from roomstate.store.base import RoomStore
+
+__all__ = ["STORING", "Codec", "StoringEffect", "StoringResult", "perform"]
+
+STORING = (LoadHead, LoadSnapshot, LoadLog, AppendLog, SaveSnapshot)
+"""The kinds of effect that `perform` carries out."""
+
+StoringEffect: TypeAlias = LoadHead | LoadSnapshot | LoadLog | AppendLog | SaveSnapshot
+StoringResult: TypeAlias = Head | Loaded | tuple[LogEntry, ...] | Appended | bytes | None
+
+
+@runtime_checkable
+class Codec(Protocol):
+    """Makes snapshots of images, and images of snapshots: `snapshot.codec.SnapshotCodec`, or a host's own."""
+
+    def encode(self, image: RoomImage, /) -> bytes:
+        """The image as bytes. Bounded by the image."""
+        ...
+
+    def decode(self, data: bytes, /) -> RoomImage:
+        """The image that was encoded. Raises a `SnapshotError` for anything else."""
+        ...
+
+
+def perform(effect: StoringEffect, store: RoomStore | None, codec: Codec) -> StoringResult:
+    """Carry out a storing effect; returns what ``manager.complete(effect.request_id, ...)`` takes.
+
+    It blocks while the disk works. ``store`` None serves hosts that keep rooms in memory only: snapshots are packed and
+    unpacked, nothing else is found. What it raises (a `StorageError`, or an `InvalidValue` where a room's log is not
+    what the manager thinks) is for ``manager.fail(effect.request_id, error)``.
+    """
+    if isinstance(effect, SaveSnapshot):
+        return _save(effect, store, codec)
+    if isinstance(effect, LoadSnapshot):
+        return _load(effect, store, codec)
+    if isinstance(effect, AppendLog):
+        if store is None:
+            raise StoreUnavailable(effect.room_id, "there is no store to append to")
+        return store.append(effect.room_id, effect.epoch, effect.entries)
+    if isinstance(effect, LoadHead):
+        return store.head(effect.room_id) if store else None
+    return store.read(effect.room_id, effect.after, effect.upto, effect.limit) if store else ()
+
+
+def _save(effect: SaveSnapshot, store: RoomStore | None, codec: Codec) -> bytes:
+    image = effect.image
+    data = codec.encode(image)
+    if store is not None:
+        store.save_snapshot(image.room_id, Tier[image.tier], Head(image.position, image.ordinal), data)
+    return data
+
+
+def _load(effect: LoadSnapshot, store: RoomStore | None, codec: Codec) -> Loaded:
+    if store is None:
+        return Loaded(None, _decode(effect.room_id, effect.packed, codec))
+    head = store.head(effect.room_id)
+    packed = effect.packed or store.load_snapshot(effect.room_id, effect.tier)
+    image = _decode(effect.room_id, packed, codec)
+    entries = _tail(effect, store, head, image)
+    if head is not None and _ends(image, entries) < head.position.seq:  # a newer snapshot bridges a hole in the log
+        image = _decode(effect.room_id, store.load_snapshot(effect.room_id, Tier.CACHED), codec) or image
+        entries = _tail(effect, store, head, image)
+    return Loaded(head, image, entries)
+
+
+def _decode(room_id: str, packed: bytes | None, codec: Codec) -> RoomImage | None:
+    if packed is None:
+        return None
+    image = codec.decode(packed)
+    if image.room_id != room_id:
+        raise DamagedSnapshot(room_id, f"the snapshot is of another room, {image.room_id!r}")
+    return image
+
+
+def _ends(image: RoomImage | None, entries: Sequence[LogEntry]) -> int:
+    """How far an image and what follows it reach."""
+    return entries[-1].seq if entries else image.position.seq if image else 0
+
+
+def _tail(effect: LoadSnapshot, store: RoomStore, head: Head | None, image: RoomImage | None) -> tuple[LogEntry, ...]:
+    """The entries after an image, consecutive, up to the head; none where the log does not reach it."""
+    if head is None:
+        return ()
+    after, upto = image.position.seq if image else 0, head.position.seq
+    entries = store.read(effect.room_id, after, upto, effect.limit)
+    if not entries or entries[-1].seq != upto:
+        return ()
+    begin = next((at for at in range(len(entries)) if entries[at].seq == upto - len(entries) + 1 + at), 0)
+    return entries[begin:]
