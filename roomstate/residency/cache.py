@@ -105,11 +105,10 @@ class RoomCache:
         Storing is not an access. The room itself is among the evictions (reason REFUSED) only if it does not
         fit beside the pinned rooms, or is alone larger than ``max_bytes``. A pinned room always stays.
         """
-        now = self._at(now)
         _known(room_id, packed)
         if not (_integer(priority) and 0 <= priority <= 10):
             raise InvalidValue("priority", f"must be an integer from 0 to 10, got {priority!r}")
-        self._now = now
+        self._now = now = self._at(now)
         row = self._rows.index.get(room_id)
         if row is not None:
             return self._put_again(row, packed, priority, pinned)
@@ -128,12 +127,19 @@ class RoomCache:
 
     def get(self, room_id: str, now: float) -> Packed | None:
         """The packed room, counted as an access; None, counted as a miss, if it is not here."""
-        row = self._accessed(room_id, now)
-        if row < 0:
+        if not self._now <= now < math.inf:
+            now = self._at(now)
+        self._now = now
+        rows = self._rows
+        row = rows.index.get(room_id)
+        if row is None:
+            self._misses += 1
             return None
+        self._hits += 1
+        rows.access(row, now)
         if row not in self._pinned:
-            self.policy.accessed(self._rows, row, self._now)
-        return self._rows.packed[row]
+            self.policy.accessed(rows, row, now)
+        return rows.packed[row]
 
     def peek(self, room_id: str) -> Packed | None:
         """The packed room without counting anything. O(1)."""
@@ -160,10 +166,16 @@ class RoomCache:
 
         Its access history lives on as a ghost. Returns None if the room is not here.
         """
-        if now is not None:
-            self._accessed(room_id, now)  # the policy is not told: it sees one event for each visit, the next put
+        self._now = self._now if now is None else self._at(now)
         row = self._rows.index.get(room_id)
-        return None if row is None else self._drop(row)[1]
+        if now is not None:
+            self._hits += row is not None
+            self._misses += row is None
+        if row is None:
+            return None
+        if now is not None:  # the policy is not told: it sees one event for each visit, the next put
+            self._rows.access(row, self._now)
+        return self._drop(row)[1]
 
     def hint(
         self,
@@ -262,9 +274,11 @@ class RoomCache:
             assert not self._over(0, 0)
 
     def _at(self, now: float) -> float:
+        if self._now <= now < math.inf:
+            return now
         if not math.isfinite(now):
             raise InvalidValue("now", f"must be finite seconds, got {now!r}")
-        return max(self._now, now)
+        return self._now
 
     def _row(self, room_id: str) -> int:
         row = self._rows.index.get(room_id)
@@ -287,18 +301,6 @@ class RoomCache:
         self._unpin(row)
         self.policy.inserted(self._rows, row, self._now)
         return (*gone, self._evict(row, Reason.REFUSED)) if self._over(0, 0) else gone
-
-    def _accessed(self, room_id: str, now: float) -> int:
-        if not self._now <= now < math.inf:
-            now = self._at(now)
-        self._now = now
-        row = self._rows.index.get(room_id)
-        if row is None:
-            self._misses += 1
-            return -1
-        self._hits += 1
-        self._rows.access(row, now)
-        return row
 
     def _pin(self, row: int) -> None:
         self._pinned[row] = None
@@ -352,9 +354,8 @@ class RoomCache:
 
     def _deadline(self, row: int) -> float:
         assert self.ttl is not None
-        entry = self._rows[row]
-        frequency = self.ttl.frequency(self._rows.recent(row), entry.touched_at)
-        return max(entry.stored_at, entry.touched_at) + self.ttl.seconds(frequency)
+        touched = self._rows.touched(row)
+        return touched + self.ttl.seconds(self.ttl.frequency(self._rows.recent(row), touched))
 
     def _file(self, row: int) -> None:
         if self.ttl is not None and row not in self._pinned:
@@ -368,7 +369,7 @@ def _at_least(where: str, value: int, least: int) -> int:
 
 
 def _integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return type(value) is int or isinstance(value, int) and not isinstance(value, bool)
 
 
 def _known(room_id: object, packed: object) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import enum
 
 import msgspec
-from attrs import frozen
 
 
 class Reason(enum.StrEnum):
@@ -19,9 +18,10 @@ class Reason(enum.StrEnum):
         "refused"  #: the newcomer itself: what is pinned leaves no place for it, or it is over the budget
     )
 
+    __hash__ = str.__hash__  # the counters are keyed by it: Enum's own is a Python call
 
-@frozen
-class Eviction:
+
+class Eviction(msgspec.Struct, frozen=True, gc=False):
     """One room that had to go. ``packed`` is handed back so that a host may still store it.
 
     ``size`` is ``len(packed)`` in bytes.

@@ -17,7 +17,7 @@ from itertools import accumulate, pairwise
 from operator import add
 
 CLOCK = 0xFFFFFFFF  #: accesses are counted modulo 2**32, so that a column of them takes 4 bytes
-_FINE = 1 << 14  # ages below this are looked up: a table of 16 kB
+FINE = 1 << 14  # ages below this are looked up: a table of 16 kB
 
 
 def _slow_bucket(age: int) -> int:
@@ -28,7 +28,7 @@ def _slow_bucket(age: int) -> int:
 
 
 AGES = 56  #: buckets of age; the last one holds everything from 2**27 accesses on
-_BUCKETS = bytes(map(_slow_bucket, range(_FINE)))
+BUCKETS = bytes(map(_slow_bucket, range(FINE)))
 _EDGES = [0.0, 1.0, *(float((2 + half) << octave) for octave in range(28) for half in (0, 1))]
 _WIDTHS = [stop - start for start, stop in pairwise(_EDGES)][:AGES]
 
@@ -43,7 +43,7 @@ def bucket(age: int) -> int:
     >>> [bucket(age) for age in (0, 1, 2, 3, 4, 5, 6, 8, 2**40)]
     [0, 1, 2, 3, 4, 4, 5, 6, 55]
     """
-    return _BUCKETS[age] if 0 <= age < _FINE else _slow_bucket(age & CLOCK)
+    return BUCKETS[age] if 0 <= age < FINE else _slow_bucket(age & CLOCK)
 
 
 class ReuseModel:

@@ -8,7 +8,7 @@ ms and twice the memory (measured: DESIGN, Residency).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from struct import Struct
 
 from roomstate.residency.entry import Entry
@@ -69,15 +69,21 @@ class Rows:
         """Packed bytes in this row, 0 for a free one. O(1)."""
         return len(self.packed[row] or b"")
 
+    def touched(self, row: int) -> float:
+        """When the room was last accessed or stored, whichever came later. O(1)."""
+        return max(self._stored[row], self._accessed[row])
+
     def add(self, room_id: str, packed: bytes, now: float, priority: int) -> int:
         """Give a room a row, with the access history that its ghost kept."""
         row = self._free.pop() if self._free else self._grow()
         self.index[room_id] = row
         self._ids[row], self.packed[row] = room_id, packed
         self._stored[row], self._priority[row] = now, priority
-        accessed, accesses, *gaps = self._ghosts.pop(room_id)
-        self._accessed[row], self._accesses[row] = accessed, int(accesses)
-        if accesses:
+        ghost = self._ghosts.pop(room_id)
+        if ghost is None:
+            self._accessed[row] = _NEVER
+        else:
+            self._accessed[row], self._accesses[row], *gaps = _GHOST.unpack(ghost)
             self._gaps[row * _GAPS : (row + 1) * _GAPS] = array("f", gaps)
         return row
 
@@ -111,25 +117,24 @@ class Rows:
             gaps = self._gaps[row * _GAPS : (row + 1) * _GAPS]
             self._ghosts.put(room_id, _GHOST.pack(self._accessed[row], accesses, *gaps))
         self._ids[row], self.packed[row], self._accesses[row] = "", None, 0
-        self.hint(row, 0, 0, 0.0)
+        if self._hinted[row]:
+            self.hint(row, 0, 0, 0.0)
         self._free.append(row)
         return room_id, packed
 
     def recent(self, row: int) -> Iterator[float]:
         """The times of up to `RECENT` last accesses, newest first."""
-        at, accesses = self._accessed[row], self._accesses[row]
-        for back in range(min(accesses, RECENT)):
-            if back:
-                at -= self._gaps[row * _GAPS + (accesses - back) % _GAPS]
-            yield at
+        accesses = self._accesses[row]
+        if accesses:
+            gaps = self._gaps[row * _GAPS : (row + 1) * _GAPS]
+            yield from _times(self._accessed[row], accesses, gaps)
 
     def ghost_recent(self, room_id: str) -> Iterator[float]:
         """The same for a room that has left, as far as its ghost remembers."""
-        at, accesses, *gaps = self._ghosts.get(room_id)
-        for back in range(min(int(accesses), RECENT)):
-            if back:
-                at -= gaps[(int(accesses) - back) % _GAPS]
-            yield at
+        ghost = self._ghosts.get(room_id)
+        if ghost is not None:
+            at, accesses, *gaps = _GHOST.unpack(ghost)
+            yield from _times(at, accesses, gaps)
 
     def check(self) -> None:
         """Raise AssertionError unless the columns agree with each other. O(rows)."""
@@ -150,6 +155,13 @@ class Rows:
             counts.append(0)
         self._gaps.extend(_NO_GAPS)
         return len(self.packed) - 1
+
+
+def _times(at: float, accesses: int, gaps: Sequence[float]) -> Iterator[float]:
+    yield at
+    for back in range(1, min(accesses, RECENT)):
+        at -= gaps[(accesses - back) % _GAPS]
+        yield at
 
 
 class Ghosts:
@@ -176,17 +188,13 @@ class Ghosts:
         if len(self._young) >= self._half:
             self._old, self._young = self._young, {}
 
-    def get(self, room_id: str) -> tuple[float, ...]:
-        """``(accessed_at, accesses, *gaps)``; accesses are 0 for a room not remembered. O(1)."""
-        record = self._young.get(room_id) or self._old.get(room_id)
-        return _GHOST.unpack(record) if record else (_NEVER, 0)
+    def get(self, room_id: str) -> bytes | None:
+        """The record of a room, None if it is not remembered. O(1)."""
+        return self._young.get(room_id) or self._old.get(room_id)
 
-    def pop(self, room_id: str) -> tuple[float, ...]:
+    def pop(self, room_id: str) -> bytes | None:
         """The same, and forget it. O(1)."""
-        found = self.get(room_id)
-        self._young.pop(room_id, None)
-        self._old.pop(room_id, None)
-        return found
+        return self._young.pop(room_id, None) or self._old.pop(room_id, None)
 
     def check(self) -> None:
         """Raise AssertionError unless the bound holds and no room is in both generations. O(1)."""
