@@ -282,7 +282,7 @@ class SaveFailed(Struct, frozen=True):
 
 
 class Evicted(Struct, frozen=True):
-    """A cached room was dropped from memory; ``reason`` is the cache's own word (room budget, byte budget, expired...)."""
+    """A cached room was dropped from memory; ``reason`` is the cache's own word (rooms, bytes, expired, ...)."""
 
     room_id: str
     reason: str

@@ -1,7 +1,7 @@
 """What each update does to a live room: the only code that changes a room's contents.
 
-`apply` looks at everything first and changes something only then, so that an update that is refused has changed nothing.
-What an update means depends on the tier: `MEANINGS` has a cell for every pair, and `docs/reference/updates.md` shows it.
+`apply` looks at everything first and changes something only then: an update that is refused has changed nothing. What
+an update means depends on the tier: `MEANINGS` has a cell for every pair, and `docs/reference/meanings.md` shows it.
 `Timeline.add` is the short way for the one case that must be fast, a plainly new message.
 """
 
@@ -158,9 +158,10 @@ def check_message(message: MessageLike) -> None:
     """Raise ``InvalidValue`` unless the five fields are what `MessageLike` says. O(length of the id)."""
     check_id("message.id", message.id)
     check_id("message.user", message.user)
-    if not isinstance(message.content, str) or len(message.content) > MAX_CONTENT:
+    content: object = message.content
+    if not isinstance(content, str) or len(content) > MAX_CONTENT:
         raise InvalidValue("message.content", f"must be text of at most {MAX_CONTENT} characters")
-    timestamp = message.timestamp
+    timestamp: object = message.timestamp
     if not isinstance(timestamp, datetime) or timestamp.utcoffset() is None:
         raise InvalidValue("message.timestamp", "must be a datetime with a time zone")
 

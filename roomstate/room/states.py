@@ -26,6 +26,8 @@ __all__ = ["ActiveRoom", "BackgroundRoom", "CachedRoom", "Limits", "LiveRoom", "
 
 _ROOM_BYTES = 2200  # an empty live room with its timeline, measured by `python -m benchmarks memory`
 _NOTIFICATION_BYTES = 300
+_NO_INFO = RoomInfo()
+_NO_CONFIG = RoomConfig()
 
 
 class Limits(Struct, frozen=True):
@@ -56,8 +58,8 @@ class LiveRoom:
     head: int = 0
     floor: int = 0
     changes: int = 0
-    info: RoomInfo = RoomInfo()
-    config: RoomConfig = RoomConfig()
+    info: RoomInfo = _NO_INFO
+    config: RoomConfig = _NO_CONFIG
     gaps: tuple[Gap, ...] = ()
     notifications: CircularBuffer[Notification] | None = None
 

@@ -140,17 +140,10 @@ def next_status(state: Status, signal: LoadingSignal) -> Status:
 
 def render() -> str:
     """Return both tables as the Markdown of ``docs/reference/transitions.md``."""
-    parts = [
-        "# Transitions\n\nThis page is written by `python -m roomstate.room.tiers > docs/reference/transitions.md`; a "
-        "test fails when it is stale.\n"
-    ]
+    parts = ["# Transitions\n\nThis page is written by `python docs/generate.py`; a test fails when it is stale.\n"]
     for title, table in (("Tiers", [*TIERS.items()]), ("Loading", [*LOADING.items()])):
         parts.append(f"\n## {title}\n\n| at | signal | leads to | why |\n|---|---|---|---|\n")
         for (state, signal), cell in table:
             to = "*illegal*" if cell.illegal else cell.to.name if cell.to else "*what the interests ask for*"
             parts.append(f"| {state.name} | {signal.name} | {to} | {cell.why} |\n")
     return "".join(parts)
-
-
-if __name__ == "__main__":
-    print(render(), end="")

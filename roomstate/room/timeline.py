@@ -339,6 +339,13 @@ class Timeline:
             self.bury((message_id,))
         return message
 
+    def withdraw(self, message_id: str) -> None:
+        """Take a held message out without a tombstone; it still counts in `ordinal`. O(log n)."""
+        index = self._index(message_id)
+        if index is not None:
+            self._take(index)
+            self.annotations.pop(message_id, None)
+
     def bury(self, message_ids: Iterable[str]) -> None:
         """Leave tombstones for ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
         for message_id in message_ids:

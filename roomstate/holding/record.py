@@ -1,0 +1,311 @@
+"""One room as the manager holds it, and all of them together with what they weigh."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+from attrs import define, field, frozen
+
+from roomstate.effects import Audience, Effect, Event, Head, LogEntry, StatusChanged, TierChanged
+from roomstate.holding.deadlines import Deadlines
+from roomstate.holding.interests import Interests
+from roomstate.image import RoomImage
+from roomstate.model import Status, Tier
+from roomstate.residency.cache import RoomCache
+from roomstate.room.reduce import MakeMessage
+from roomstate.room.states import CachedRoom, Limits, LiveRoom
+from roomstate.room.tiers import LoadingSignal, next_status
+from roomstate.room.unread import ReadState
+from roomstate.updates import Update
+
+__all__ = ["Bounds", "Holding", "House", "Output", "Request"]
+
+Output: TypeAlias = Effect | Event
+
+_HOLDING_BYTES = 900  # a holding with its deques and an audience of few, measured by `python -m benchmarks memory`
+
+
+@frozen
+class Bounds:
+    """Every bound of a manager, in the unit that it names; see `RoomStateManager` for where the defaults come from."""
+
+    max_bytes: int
+    max_undurable_bytes: int
+    max_waiting: int
+    max_live_rooms: int
+    max_read_states: int
+    retry_s: float
+    max_retry_s: float
+
+
+@frozen
+class Request:
+    """What an outstanding request asked for: ``kind`` is head, load, append, save or fetch."""
+
+    kind: str
+    room_id: str
+
+
+@define(eq=False, slots=True, weakref_slot=False)
+class Holding:
+    """One room that is live, or whose log is being written to.
+
+    ``room`` is None while only the head is known (or not even that): the room itself is at rest. ``plain`` says that a
+    new message may take the short way: the room is live, numbered here, its audience is known, and nothing is waited
+    for. ``waiting`` are updates that have no seq yet; ``undurable`` are entries that the log has not confirmed, of
+    which ``appending`` are under way; ``kept`` are the entries that came since a load was asked for. ``own`` is the
+    host's own interest.
+    """
+
+    room_id: str
+    reads: ReadState
+    tier: Tier = Tier.UNLOADED
+    status: Status = Status.READY
+    room: LiveRoom | None = None
+    head: Head | None = None
+    own: Tier = Tier.UNLOADED
+    audience: Audience | None = None
+    audience_known: bool = False
+    plain: bool = False
+    touched: float = 0.0
+    account_at: int = 0
+    bytes: int = 0
+    durable: int = 0
+    waiting: deque[Update] = field(factory=deque)
+    undurable: deque[LogEntry] = field(factory=deque)
+    undurable_bytes: int = 0
+    appending: int = 0
+    append_id: int = 0
+    load_id: int = 0
+    head_id: int = 0
+    save_id: int = 0
+    kept: list[LogEntry] | None = None
+    packed: CachedRoom | None = None
+    saving: RoomImage | None = None
+    failures: int = 0
+    cursor: str | None = None
+
+    @property
+    def seq(self) -> int:
+        """The seq of the last update numbered."""
+        if self.room is not None:
+            return self.room.head
+        return self.head.position.seq if self.head is not None else 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is waited for: the room may leave memory."""
+        return not (self.waiting or self.undurable or self.load_id or self.head_id)
+
+    def sync_reads(self) -> ReadState:
+        """Bring the read state up to the room's head, and return it. O(1)."""
+        if self.room is not None:
+            self.reads.head = self.room.head
+            self.reads.ordinal = self.room.timeline.ordinal
+        return self.reads
+
+
+class House:
+    """All rooms that a manager holds, with the work that they wait for and what they weigh."""
+
+    __slots__ = (
+        "bounds",
+        "by_cold",
+        "bytes",
+        "cache",
+        "counts",
+        "due",
+        "durability",
+        "holdings",
+        "interests",
+        "last_request",
+        "limits",
+        "make",
+        "new_epoch",
+        "out",
+        "reads",
+        "requests",
+        "undurable_bytes",
+    )
+
+    def __init__(
+        self,
+        *,
+        bounds: Bounds,
+        limits: Limits,
+        interests: Interests,
+        cache: RoomCache,
+        durability: str,
+        new_epoch: Callable[[], str],
+        make: MakeMessage | None,
+    ) -> None:
+        self.bounds: Bounds = bounds
+        self.limits: Limits = limits
+        self.interests: Interests = interests
+        self.cache: RoomCache = cache
+        self.durability: str = durability
+        self.new_epoch: Callable[[], str] = new_epoch
+        self.make: MakeMessage | None = make
+        self.holdings: dict[str, Holding] = {}
+        self.reads: dict[str, ReadState] = {}
+        self.requests: dict[int, Request] = {}
+        self.last_request: int = 0
+        self.due: Deadlines[tuple[str, str]] = Deadlines()
+        self.by_cold: Deadlines[str] = Deadlines()  # BACKGROUND rooms by when they were last touched
+        self.out: list[Output] = []
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self.bytes: int = 0
+        self.undurable_bytes: int = 0
+
+    @property
+    def logged(self) -> bool:
+        """Whether there is a log to append to."""
+        return self.durability != "none"
+
+    def tier(self, room_id: str) -> Tier:
+        """Return the tier of any room, known or not. O(1)."""
+        holding = self.holdings.get(room_id)
+        if holding is not None and holding.room is not None:
+            return holding.tier
+        return Tier.CACHED if room_id in self.cache else Tier.UNLOADED
+
+    def reads_of(self, room_id: str) -> ReadState:
+        """Return the room's read state, making one where there is none. O(1)."""
+        reads = self.reads.get(room_id)
+        if reads is None:
+            if len(self.reads) >= self.bounds.max_read_states:
+                self._forget_reads()
+            reads = self.reads[room_id] = ReadState()
+        return reads
+
+    def _forget_reads(self) -> None:
+        """Forget the oldest read state of a room that is at rest."""
+        for room_id in self.reads:
+            if room_id not in self.holdings:
+                del self.reads[room_id]
+                return
+
+    def hold(self, room_id: str, now: float) -> Holding:
+        """Return the room's holding, making one where there is none. O(1)."""
+        holding = self.holdings.get(room_id)
+        if holding is None:
+            holding = Holding(room_id, self.reads_of(room_id), touched=now)
+            self.holdings[room_id] = holding
+        return holding
+
+    def release(self, holding: Holding) -> None:
+        """Hold the room no more; its read state stays where it has markers. O(1)."""
+        holding.sync_reads()
+        self.weigh(holding, gone=True)
+        del self.holdings[holding.room_id]
+        for kind in ("retry", "own", "typing"):
+            self.due.clear((kind, holding.room_id))
+        self.by_cold.clear(holding.room_id)
+        if not holding.reads.markers:
+            self.reads.pop(holding.room_id, None)
+
+    def ask(self, kind: str, room_id: str) -> int:
+        """Return the id of a new request. O(1)."""
+        self.last_request += 1
+        self.requests[self.last_request] = Request(kind, room_id)
+        return self.last_request
+
+    def forget(self, request_id: int) -> int:
+        """Let an answer to the request mean nothing; return 0. O(1)."""
+        self.requests.pop(request_id, None)
+        return 0
+
+    def weigh(self, holding: Holding, *, gone: bool = False) -> None:
+        """Bring what the room is accounted with up to what it holds. O(1)."""
+        size = 0
+        if not gone:
+            size = _HOLDING_BYTES + holding.undurable_bytes + holding.reads.bytes
+            room = holding.room
+            if room is not None:
+                size += room.bytes
+                holding.account_at = room.head + 1 + (len(room.timeline) >> 4)
+        self.bytes += size - holding.bytes
+        holding.bytes = size
+
+    def audience(self, holding: Holding) -> Audience | None:
+        """Return who hears of the room, or None where nobody does. O(1), O(viewers) after interests changed."""
+        if not holding.audience_known:
+            room_id = holding.room_id
+            active = self.interests.viewers_of(room_id, Tier.ACTIVE)
+            background = self.interests.viewers_of(room_id, Tier.BACKGROUND)
+            epoch = holding.room.epoch if holding.room is not None else ""
+            holding.audience = Audience(room_id, epoch, active, background) if active or background else None
+            holding.audience_known = True
+            holding.plain = self._is_plain(holding)
+        return holding.audience
+
+    def _is_plain(self, holding: Holding) -> bool:
+        room = holding.room
+        quiet = holding.idle and not holding.save_id and holding.kept is None and not holding.reads.awaited
+        return not self.logged and quiet and room is not None and not room.timeline.by_time
+
+    def refile(self, holding: Holding) -> None:
+        """Take note that something about the room's interests or outstanding work has changed. O(log n)."""
+        holding.plain = holding.audience_known = False
+        movable = holding.tier is Tier.BACKGROUND and holding.room is not None and holding.idle and not holding.save_id
+        if movable and holding.room_id in self.holdings:
+            self.by_cold.set(holding.room_id, holding.touched)
+        else:
+            self.by_cold.clear(holding.room_id)
+
+    def set_tier(self, room_id: str, old: Tier, new: Tier) -> None:
+        """Tell of a change of tier, and count it. O(1)."""
+        if old is not new:
+            self.out.append(TierChanged(room_id, old, new))
+            self.counts["transition", old.name, new.name] += 1
+
+    def set_status(self, holding: Holding, signal: LoadingSignal, reason: str = "") -> None:
+        """Let ``signal`` happen to a room's load, and tell where that changes its status. O(1)."""
+        new = next_status(holding.status, signal)
+        if new is not holding.status:
+            self.out.append(StatusChanged(holding.room_id, holding.status, new, reason))
+            holding.status = new
+
+    def live(self) -> Iterator[Holding]:
+        """Return the holdings whose room is in memory, in the order in which they came. O(n)."""
+        return (holding for holding in self.holdings.values() if holding.room is not None)
+
+    def check(self) -> None:
+        """Assert every invariant; for tests. O(everything)."""
+        self.interests.check()
+        self.cache.check()
+        self.due.check()
+        self.by_cold.check()
+        assert self.bytes == sum(holding.bytes for holding in self.holdings.values())
+        assert self.undurable_bytes == sum(holding.undurable_bytes for holding in self.holdings.values())
+        assert all(request.room_id in self.holdings for request in self.requests.values())
+        for room_id, holding in self.holdings.items():
+            assert holding.room_id == room_id
+            assert holding.reads is self.reads[room_id]
+            self._check_holding(holding)
+
+    def _check_holding(self, holding: Holding) -> None:
+        holding.sync_reads().check()
+        open_ids = {holding.append_id, holding.load_id, holding.head_id, holding.save_id} - {0}
+        assert open_ids == {key for key, request in self.requests.items() if request.room_id == holding.room_id}
+        seqs = [entry.seq for entry in holding.undurable]
+        assert seqs == list(range(holding.seq - len(seqs) + 1, holding.seq + 1))
+        assert holding.appending <= len(holding.undurable)
+        assert len(holding.waiting) <= self.bounds.max_waiting
+        room = holding.room
+        if room is None:
+            assert not holding.plain
+            return
+        room.check()
+        assert holding.room_id not in self.cache
+        assert room.tier is holding.tier
+        wanted = max(holding.own, self.interests.wanted(holding.room_id))
+        assert holding.tier >= wanted
+        kept_up = not holding.idle or holding.save_id or ("retry", holding.room_id) in self.due
+        assert holding.tier == max(wanted, Tier.BACKGROUND) or kept_up
+        assert len(room.timeline) <= self.limits.messages(holding.tier)
+        if holding.audience_known and holding.audience is not None:
+            held = self.interests.viewers_of(holding.room_id, Tier.ACTIVE)
+            assert holding.audience.recipients == held

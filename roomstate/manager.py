@@ -1,0 +1,618 @@
+"""The one mutable face of the core: rooms in, effects and events out; no I/O of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from secrets import token_hex
+from typing import Any, Final, Literal
+
+from msgspec import structs
+
+from roomstate.effects import Appended, Deliver, Head, Loaded, Recovered
+from roomstate.errors import InvalidValue, RoomStateError, TooManyRooms, UnknownRoom
+from roomstate.holding.durability import Durability
+from roomstate.holding.following import Following
+from roomstate.holding.interests import Interests
+from roomstate.holding.notify import Mentions, NotificationRule, Replies
+from roomstate.holding.record import Bounds, Holding, House, Output, Request
+from roomstate.holding.tiering import Tiering
+from roomstate.holding.view import RoomView
+from roomstate.metrics import Stats
+from roomstate.model import EMPTY, Status, Tier, Unread, check_id
+from roomstate.position import Gap
+from roomstate.residency.cache import RoomCache
+from roomstate.room.reduce import MakeMessage
+from roomstate.room.states import ActiveRoom, BackgroundRoom, CachedRoom, Limits
+from roomstate.room.tiers import Signal
+from roomstate.room.unread import ReadState
+from roomstate.updates import KINDS, LOGGED, MessageAdded, Update
+
+__all__ = ["RoomStateManager"]
+
+Outputs = tuple[Output, ...]
+_NOTHING: Final[Outputs] = ()
+_ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
+    "head": (Head, type(None)),
+    "load": (Loaded,),
+    "append": (Appended,),
+    "save": (bytes,),
+    "fetch": (Recovered,),
+}
+
+
+def _positive(where: str, value: float) -> None:
+    if not 0 < value < float("inf"):
+        raise InvalidValue(where, f"must be a finite number above 0, got {value!r}")
+
+
+class RoomStateManager:
+    """Holds the state of many rooms in tiers. Performs no I/O: what must be done comes back as effects.
+
+    Every verb returns a tuple of effects and events, in order (`roomstate.effects`); the caller carries the effects
+    out, those of one room in their order, and answers each that has a ``request_id`` with `complete` or `fail`. It
+    calls `tick` when `next_deadline` is due. A verb that raises has changed nothing. Every verb takes ``now``, in
+    seconds since 1970; None reads ``clock`` once. Not thread-safe: one thread, or one event loop, calls it.
+
+    ``durability`` says when an update is told to others: "none" at once, and nothing outlives this object; "relaxed" at
+    once, then it is appended to the log; "logged" when the log has confirmed it. With the last two a store is needed
+    that carries out the loading and appending effects.
+
+    ``make_message`` turns a `Message` from the store or the wire into the host's own class. ``rules`` say whom a
+    message concerns. ``cache`` holds rooms at rest; give one to choose its bounds and policy.
+
+    Bounds, with the source of each default: ``limits`` (the specification, DESIGN §9); ``max_bytes`` 256 MiB over all
+    tiers, which ACTIVE and undurable rooms alone may exceed; ``max_undurable_bytes`` 16 MiB waiting for the log;
+    ``max_waiting`` 1000 updates a room without seq; ``max_rooms_per_viewer`` 1000, ``max_viewers`` 100,000,
+    ``max_live_rooms`` 1,000,000, ``max_read_states`` 100,000 rooms (each: ten times what we saw in the largest public
+    archive); ``moves_per_s`` 50 with a ``burst`` of 200 per viewer (nobody changes rooms faster by hand);
+    ``idle_active_s`` 300 and ``idle_background_s`` 1800 (DESIGN §4); ``retry_s`` 0.5, doubling up to ``max_retry_s``
+    30.
+
+    >>> from roomstate import Message, MessageAdded
+    >>> rooms = RoomStateManager()
+    >>> _ = rooms.enter("ada", "rust")
+    >>> _ = rooms.publish("rust", MessageAdded(Message(id="1", user="bob", content="hi ada")))
+    >>> rooms.view("rust").messages[-1].content
+    'hi ada'
+    """
+
+    def __init__(
+        self,
+        *,
+        durability: Literal["none", "relaxed", "logged"] = "none",
+        limits: Limits | None = None,
+        cache: RoomCache | None = None,
+        rules: Sequence[NotificationRule] | None = None,
+        make_message: MakeMessage | None = None,
+        clock: Callable[[], float] = time.time,
+        new_epoch: Callable[[], str] = lambda: token_hex(8),
+        max_bytes: int = 256 * 2**20,
+        max_undurable_bytes: int = 16 * 2**20,
+        max_waiting: int = 1000,
+        max_rooms_per_viewer: int = 1000,
+        max_viewers: int = 100_000,
+        max_live_rooms: int = 1_000_000,
+        max_read_states: int = 100_000,
+        moves_per_s: float = 50.0,
+        burst: int = 200,
+        idle_active_s: float = 300.0,
+        idle_background_s: float = 1800.0,
+        retry_s: float = 0.5,
+        max_retry_s: float = 30.0,
+    ) -> None:
+        if durability not in ("none", "relaxed", "logged"):
+            raise InvalidValue("durability", f"must be none, relaxed or logged, got {durability!r}")
+        bounds = {
+            "max_bytes": max_bytes,
+            "max_undurable_bytes": max_undurable_bytes,
+            "max_waiting": max_waiting,
+            "max_live_rooms": max_live_rooms,
+            "max_read_states": max_read_states,
+            "retry_s": retry_s,
+            "max_retry_s": max_retry_s,
+        }
+        others = {
+            "max_rooms": max_rooms_per_viewer,
+            "max_viewers": max_viewers,
+            "moves_per_s": moves_per_s,
+            "burst": burst,
+            "idle_active_s": idle_active_s,
+            "idle_background_s": idle_background_s,
+        }
+        for where, value in {**bounds, **others}.items():
+            _positive(where, value)
+        self._clock = clock
+        self._now = float("-inf")
+        self._house = House(
+            bounds=Bounds(**bounds),  # type: ignore[arg-type]
+            limits=limits if limits is not None else Limits(),
+            interests=Interests(**others),  # type: ignore[arg-type]
+            cache=cache if cache is not None else RoomCache(),
+            durability=durability,
+            new_epoch=new_epoch,
+            make=make_message,
+        )
+        self._durability = Durability(self._house, tuple(rules) if rules is not None else (Mentions(), Replies()))
+        self._tiering = Tiering(self._house, self._durability)
+        self._following = Following(self._house, self._durability, self._tiering)
+        self._holdings = self._house.holdings
+
+    # -- a viewer's interest -----------------------------------------------------------------------------------------
+
+    def enter(self, viewer: str, room_id: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """Let ``viewer`` (a connection of ``user``, by default itself) look at a room: it becomes ACTIVE.
+
+        What is held shows at once; what must be fetched is asked for. Entering again renews the interest. O(log rooms).
+        Raises ``InvalidValue``, ``TooManyRooms`` or ``RateLimited``.
+        """
+        return self._interest(viewer, room_id, Tier.ACTIVE, Signal.ENTER, user, now)
+
+    def follow(self, viewer: str, room_id: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """Let ``viewer`` hear of a room without looking at it: notifications, counts, configuration. As `enter`."""
+        return self._interest(viewer, room_id, Tier.BACKGROUND, Signal.FOLLOW, user, now)
+
+    def leave(self, viewer: str, room_id: str, *, now: float | None = None) -> Outputs:
+        """End the viewer's interest in a room. Never refused for its rate. Raises ``UnknownViewer``,
+        ``UnknownRoom``.""" now = self._begin(now)
+        self._house.interests.user_of(viewer)
+        if self._house.interests.get(viewer, room_id) is None:
+            raise UnknownRoom(f"room {room_id!r}", f"viewer {viewer!r} holds no interest in it")
+        self._leave(viewer, room_id, now)
+        return self._end(now)
+
+    def disconnect(self, viewer: str, *, now: float | None = None) -> Outputs:
+        """End all of the viewer's interests. One that has none is not an error. O(its rooms)."""
+        now = self._begin(now)
+        for room_id in self._house.interests.rooms_of(viewer):
+            self._leave(viewer, room_id, now)
+        return self._end(now)
+
+    def _interest(
+        self, viewer: str, room_id: str, tier: Tier, signal: Signal, user: str | None, now: float | None
+    ) -> Outputs:
+        now = self._begin(now)
+        check_id("room_id", room_id)
+        house = self._house
+        house.interests.admit(viewer, room_id, user, now)
+        self._admit_room(room_id)
+        old = house.interests.set(viewer, room_id, tier, user, now)
+        if old is not tier:
+            self._count_lookup(room_id, now)
+            self._tiering.signal(room_id, signal, now)
+            holding = self._holdings[room_id]
+            holding.sync_reads().start(house.interests.user_of(viewer))
+            holding.touched = max(holding.touched, now)
+        return self._end(now)
+
+    def _leave(self, viewer: str, room_id: str, now: float) -> None:
+        self._house.interests.drop(viewer, room_id)
+        self._tiering.signal(room_id, Signal.LEAVE, now)
+
+    def _admit_room(self, room_id: str) -> None:
+        bound = self._house.bounds.max_live_rooms
+        if room_id not in self._holdings and len(self._holdings) >= bound:
+            raise TooManyRooms("max_live_rooms", f"{bound} rooms are held already")
+
+    def _count_lookup(self, room_id: str, now: float) -> None:
+        found = "miss" if self._house.tier(room_id) is Tier.UNLOADED else "hit"
+        frequency = self._house.cache.frequency(room_id, now).value
+        self._house.counts["lookup", found, frequency] += 1
+
+    # -- the host's own interest -------------------------------------------------------------------------------------
+
+    def promote(self, room_id: str, tier: Tier = Tier.ACTIVE, *, now: float | None = None) -> Outputs:
+        """Hold a room at ``tier`` (ACTIVE or BACKGROUND) for the host's own sake, until `demote`; it does not lapse.
+
+        Raises ``InvalidValue`` for another tier, ``TooManyRooms``.
+        """
+        now = self._begin(now)
+        check_id("room_id", room_id)
+        if tier not in (Tier.ACTIVE, Tier.BACKGROUND):
+            raise InvalidValue("tier", f"must be ACTIVE or BACKGROUND, got {tier!r}")
+        self._admit_room(room_id)
+        holding = self._house.hold(room_id, now)
+        self._house.due.clear(("own", room_id))
+        if tier > holding.own:
+            holding.own = tier
+            self._tiering.signal(room_id, Signal.ENTER if tier is Tier.ACTIVE else Signal.FOLLOW, now)
+        return self._end(now)
+
+    def demote(self, room_id: str, tier: Tier = Tier.UNLOADED, *, now: float | None = None) -> tuple[Tier, Outputs]:
+        """Give up the host's own interest down to ``tier``; return the tier that the room is at now, and the outputs.
+
+        The room stays as high as viewers ask for, and until what it holds is safe: then it moves by itself. With
+        UNLOADED a cached room is dropped from memory. Raises ``UnknownRoom``.
+        """
+        now = self._begin(now)
+        self._known(room_id)
+        holding = self._holdings.get(room_id)
+        if holding is not None and holding.own > tier:
+            holding.own = tier if tier >= Tier.BACKGROUND else Tier.UNLOADED
+        old = self._house.tier(room_id)
+        if old is Tier.CACHED and tier is Tier.UNLOADED:
+            self._tiering.signal(room_id, Signal.PURGE, now)
+        elif old > tier:
+            self._tiering.signal(room_id, Signal.LEAVE, now)
+        return self._house.tier(room_id), self._end(now)
+
+    # -- updates -----------------------------------------------------------------------------------------------------
+
+    def publish(self, room_id: str, update: Update, *, now: float | None = None) -> Outputs:
+        """Take ``update`` into a room's log as its authority. O(1), plus its recipients' tuple after interests changed.
+
+        With durability "none" or "relaxed" the result has its `Deliver`; with "logged" the `complete` of its
+        `AppendLog` has it. A repeated message changes nothing; an update that means nothing here comes back as a
+        `Misfit`. A room that is at rest only has its head loaded; without a log it is promoted to BACKGROUND. Raises
+        ``InvalidValue`` for what is not a valid update, ``OverBudget``, ``RoomBusy``, ``TooManyRooms``: nothing has
+        changed then.
+        """
+        holding = self._holdings.get(room_id)
+        if now is None:
+            now = self._clock()
+        if holding is not None and holding.plain and type(update) is MessageAdded and now >= self._now:
+            message = update.message
+            room = holding.room
+            seq = room.head + 1  # type: ignore[union-attr]
+            try:
+                if room.timeline.add(message, seq):  # type: ignore[union-attr]
+                    room.head = seq  # type: ignore[union-attr]
+                    holding.touched = now
+                    markers = holding.reads.markers
+                    if markers:
+                        marker = markers.get(message.user)
+                        if marker is not None:
+                            marker.own += 1
+                    if (
+                        seq >= holding.account_at
+                        or "@" in message.content
+                        or message.extra is not EMPTY
+                        or self._durability.every
+                    ):
+                        return self._after_add(holding, update, seq, now)
+                    audience = holding.audience
+                    return _NOTHING if audience is None else (Deliver(audience, update, seq),)
+            except (TypeError, AttributeError):
+                pass  # not a message as it should be: the long way says what is wrong
+        return self._publish(room_id, update, now)
+
+    def _after_add(self, holding: Holding, update: MessageAdded, seq: int, now: float) -> Outputs:
+        """Finish what the short way of `publish` began, where there is more to do than to deliver."""
+        house = self._house
+        house.out.clear()
+        audience = holding.audience
+        if audience is not None:
+            house.out.append(Deliver(audience, update, seq))
+        self._durability.notify(holding, update.message, seq)
+        house.weigh(holding)
+        return self._end(now)
+
+    def _publish(self, room_id: str, update: Update, now: float) -> Outputs:
+        now = self._begin(now)
+        check_id("room_id", room_id)
+        if type(update) not in KINDS:
+            raise InvalidValue("update", f"must be one of roomstate.updates, got {type(update).__name__}")
+        update = self._durability.stamped(update, now)
+        self._admit_room(room_id)
+        holding = self._holdings.get(room_id)
+        fresh = holding is None
+        if holding is None:
+            holding = self._house.hold(room_id, now)
+        try:
+            self._durability.check(holding, update)
+        except RoomStateError:
+            if fresh:
+                self._house.release(holding)
+            raise
+        if holding.room is None and type(update) in LOGGED and not self._house.logged:
+            self._tiering.wake(holding, now)
+        self._durability.take(holding, update, now)
+        self._tiering.settle(holding, now)
+        return self._end(now)
+
+    def receive(self, room_id: str, update: Update, *, cursor: str | None = None, now: float | None = None) -> Outputs:
+        """Take an update that somebody else's authority has given out, of a source without sequence numbers.
+
+        The room is then ordered by (timestamp, id); it is never published to. ``cursor`` is the source's opaque name
+        for this point: `disconnected` opens a gap from the last one. Repetitions are harmless. O(log n). Raises
+        ``InvalidValue``; nothing has changed then.
+        """
+        now = self._begin(now)
+        check_id("room_id", room_id)
+        if type(update) not in KINDS:
+            raise InvalidValue("update", f"must be one of roomstate.updates, got {type(update).__name__}")
+        if cursor is not None:
+            check_id("cursor", cursor)
+        self._admit_room(room_id)
+        self._following.receive(room_id, self._durability.stamped(update, now), cursor, now)
+        return self._end(now)
+
+    def disconnected(self, room_id: str, *, now: float | None = None) -> Outputs:
+        """Note that a foreign room's source cannot be reached, or was not: what it said meanwhile is a gap.
+
+        The room is STALE, and the `FetchMessages` that comes back asks for the gap from the last cursor; complete it
+        when the source answers again. Raises ``UnknownRoom``.
+        """
+        now = self._begin(now)
+        self._following.disconnected(self._live(room_id), now)
+        return self._end(now)
+
+    def connected(self, room_id: str, *, now: float | None = None) -> Outputs:
+        """Note that the room's source is reached again; asks for every gap that nobody is filling."""
+        now = self._begin(now)
+        self._following.connected(self._live(room_id), now)
+        return self._end(now)
+
+    # -- answers -----------------------------------------------------------------------------------------------------
+
+    def complete(self, request_id: int, result: object = None, *, now: float | None = None) -> Outputs:
+        """Answer an effect with its result, as the table in `roomstate.effects` says.
+
+        An answer that is no longer wanted is ignored. Raises ``InvalidValue`` for a request that was never made, or a
+        result of another type: the request is then still open.
+        """
+        now = self._begin(now)
+        request = self._request(request_id)
+        if request is None:
+            return _NOTHING
+        if not isinstance(result, _ANSWERS[request.kind]):
+            wanted = " or ".join(kind.__name__ for kind in _ANSWERS[request.kind])
+            raise InvalidValue("result", f"must be {wanted} for this request, got {type(result).__name__}")
+        del self._house.requests[request_id]
+        holding = self._holdings[request.room_id]
+        if isinstance(result, Appended):
+            self._durability.appended(holding, result)
+            if holding.idle:
+                self._tiering.settle(holding, now)
+        elif isinstance(result, Loaded):
+            self._tiering.loaded(holding, result, now)
+        elif isinstance(result, bytes):
+            self._tiering.saved(holding, result, now)
+        elif isinstance(result, Recovered):
+            self._following.recovered(holding, result, now)
+        else:
+            assert result is None or isinstance(result, Head)
+            self._tiering.head_found(holding, result, now)
+        return self._end(now)
+
+    def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
+        """Answer an effect with the reason why it could not be carried out.
+
+        What was held stays; it is tried again at a deadline, with growing pauses. Raises as `complete`.
+        """
+        now = self._begin(now)
+        request = self._request(request_id)
+        if request is None:
+            return _NOTHING
+        del self._house.requests[request_id]
+        holding = self._holdings[request.room_id]
+        reason = str(error)
+        self._house.counts["failed", request.kind] += 1
+        if request.kind == "append":
+            self._durability.append_failed(holding, reason, now)
+        elif request.kind == "load":
+            self._tiering.load_failed(holding, reason, now)
+        elif request.kind == "save":
+            self._tiering.save_failed(holding, reason, now)
+        elif request.kind == "fetch":
+            self._following.fetch_failed(holding, reason, now)
+        else:
+            holding.head_id = 0
+            self._durability.retry(holding, reason, now)
+        return self._end(now)
+
+    def _request(self, request_id: int) -> Request | None:
+        request = self._house.requests.get(request_id)
+        if request is None and not 0 < request_id <= self._house.last_request:
+            raise InvalidValue("request_id", f"no such request was made: {request_id!r}")
+        return request
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is due next, or None. It may then find nothing to do. O(log n)."""
+        house = self._house
+        times = (house.due.next(), house.interests.next_lapse(), house.cache.next_expiry())
+        return min((at for at in times if at is not None), default=None)
+
+    def tick(self, *, now: float | None = None, limit: int = 1000) -> Outputs:
+        """Do what is due: lapses, retries, expiry; at most ``limit`` of each, the rest at the next tick. O(due log
+        n).""" now = self._begin(now)
+        house = self._house
+        for _ in range(limit):
+            room_id = house.interests.lapse(now)
+            if room_id is None:
+                break
+            self._tiering.signal(room_id, Signal.IDLE, now)
+        for _ in range(limit):
+            key = house.due.pop(now)
+            if key is None:
+                break
+            self._due(key[0], self._holdings[key[1]], now)
+        self._tiering.evicted(house.cache.expire(now))
+        return self._end(now)
+
+    def _due(self, kind: str, holding: Holding, now: float) -> None:
+        if kind == "own":
+            holding.own = Tier.UNLOADED
+            self._tiering.signal(holding.room_id, Signal.IDLE, now)
+        elif kind == "typing":
+            self._durability.expire_typing(holding, now)
+        else:
+            self._tiering.retry(holding, now)
+            self._following.retry(holding, now)
+
+    # -- reading markers and UI state --------------------------------------------------------------------------------
+
+    def mark_read(
+        self, viewer: str, room_id: str, message_id: str | None = None, *, now: float | None = None
+    ) -> Outputs:
+        """Move the viewer's user's marker up to a message (None: to the head). Markers never go back.
+
+        A message that has not been seen yet is remembered. Raises ``UnknownViewer``, ``UnknownRoom``.
+        """
+        now = self._begin(now)
+        user = self._house.interests.user_of(viewer)
+        holding = self._live(room_id)
+        self._house.interests.touch(viewer, room_id, now)
+        if message_id is None:
+            holding.sync_reads().read(user, holding.seq)
+        else:
+            check_id("message_id", message_id)
+            self._durability.receipt(holding, user, message_id)
+        return self._end(now)
+
+    def set_ui_state(self, viewer: str, room_id: str, state: Any, *, now: float | None = None) -> Outputs:
+        """Keep the host's own JSON value for a viewer in an ACTIVE room (a draft, a scroll position); None forgets it.
+
+        Raises ``UnknownViewer``, ``UnknownRoom``, and ``InvalidValue`` where the room is not ACTIVE.
+        """
+        now = self._begin(now)
+        self._house.interests.user_of(viewer)
+        room = self._live(room_id).room
+        if not isinstance(room, ActiveRoom):
+            raise InvalidValue(f"room {room_id!r}", "holds UI state only while it is ACTIVE")
+        room.ui_state.pop(viewer, None)
+        if state is not None:
+            room.ui_state[viewer] = state
+        room.changes += 1
+        return self._end(now)
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def tier(self, room_id: str) -> Tier:
+        """Return a room's tier; UNLOADED also for one never heard of. O(1)."""
+        return self._house.tier(room_id)
+
+    def status(self, room_id: str) -> Status:
+        """Return what a room's view is worth. Raises ``UnknownRoom``. O(1)."""
+        self._known(room_id)
+        holding = self._holdings.get(room_id)
+        return holding.status if holding is not None else Status.READY
+
+    def gaps(self, room_id: str) -> tuple[Gap, ...]:
+        """Return what a room is known to lack. Raises ``UnknownRoom``. O(1)."""
+        self._known(room_id)
+        holding = self._holdings.get(room_id)
+        return holding.room.gaps if holding is not None and holding.room is not None else ()
+
+    def unread(self, user: str, room_id: str) -> Unread:
+        """Count what ``user`` has not read of a room, at any tier: exact, or "at least". O(log n)."""
+        holding = self._holdings.get(room_id)
+        reads = holding.sync_reads() if holding is not None else self._house.reads.get(room_id)
+        return (reads if reads is not None else ReadState()).unread(user, self.gaps(room_id) if holding else ())
+
+    def known(self) -> tuple[str, ...]:
+        """Return the rooms held at any tier above UNLOADED, live ones first, in the order in which they came. O(n)."""
+        return (*(holding.room_id for holding in self._house.live()), *self._house.cache)
+
+    def view(self, room_id: str) -> RoomView:
+        """Return a frozen reading of a room. O(messages), 1-3 µs for 1000. Raises ``UnknownRoom``."""
+        self._known(room_id)
+        holding = self._holdings.get(room_id)
+        if holding is None or holding.room is None:
+            return self._view_at_rest(room_id)
+        return self._view_live(holding)
+
+    def _view_at_rest(self, room_id: str) -> RoomView:
+        packed = self._house.cache.peek(room_id)
+        if packed is None:
+            return RoomView(room_id, Tier.UNLOADED, self.status(room_id))
+        cached = CachedRoom.unpacked(room_id, packed)
+        seq = cached.head.position.seq
+        return RoomView(
+            room_id,
+            Tier.CACHED,
+            Status.READY,
+            revision=(seq, 0),
+            position=cached.head.position,
+            durable=seq,
+            held_after=seq,
+            info=cached.info,
+        )
+
+    def _view_live(self, holding: Holding) -> RoomView:
+        room = holding.room
+        assert room is not None
+        active = room if isinstance(room, ActiveRoom) else None
+        newest = next(reversed(room.timeline.messages()), None)
+        info = room.info if newest is None else structs.replace(room.info, last_activity=newest.timestamp)
+        return RoomView(
+            room_id=holding.room_id,
+            tier=holding.tier,
+            status=holding.status,
+            revision=(room.head, room.changes),
+            position=room.position if room.epoch else None,
+            durable=holding.durable,
+            floor=room.floor,
+            held_after=room.held_after,
+            messages=room.timeline.messages(),
+            gaps=room.gaps,
+            annotations=dict(room.timeline.annotations) if room.timeline.annotations else EMPTY,
+            info=info,
+            config=room.config,
+            moderation=active.moderation if active else EMPTY,
+            members=active.roster.members() if active else (),
+            members_complete=active.roster.complete if active else False,
+            presence=active.roster.presence if active else EMPTY,
+            present=active.roster.present if active else room.present if isinstance(room, BackgroundRoom) else 0,
+            typing=tuple(active.typing) if active else (),
+            notifications=tuple(room.notifications or ()),
+            ui_state=dict(active.ui_state) if active and active.ui_state else EMPTY,
+        )
+
+    def stats(self) -> Stats:
+        """Return what the manager holds and has done, as a value. O(rooms)."""
+        house = self._house
+        rooms = dict.fromkeys(Tier, 0)
+        sizes = dict.fromkeys(Tier, 0)
+        for holding in house.holdings.values():
+            tier = holding.tier if holding.room is not None else Tier.UNLOADED
+            rooms[tier] += 1
+            sizes[tier] += holding.bytes
+        rooms[Tier.CACHED], sizes[Tier.CACHED] = len(house.cache), house.cache.bytes
+        return Stats(
+            rooms=rooms,
+            bytes=sizes,
+            viewers=len(house.interests),
+            undurable_bytes=house.undurable_bytes,
+            requests=len(house.requests),
+            counts=dict(house.counts),
+            cache=house.cache.stats(),
+        )
+
+    # -- the frame of every verb -------------------------------------------------------------------------------------
+
+    def _begin(self, now: float | None) -> float:
+        """Return the one instant of this call, never before that of an earlier one, and start its outputs."""
+        if now is None:
+            now = self._clock()
+        if not abs(now) < 1e15:
+            raise InvalidValue("now", f"must be finite seconds since 1970, got {now!r}")
+        self._house.out.clear()
+        return max(self._now, now)
+
+    def _end(self, now: float) -> Outputs:
+        """Keep the budget, and hand over what the call put out."""
+        house = self._house
+        self._now = now
+        if house.bytes + house.cache.bytes > house.bounds.max_bytes:
+            self._tiering.press(now)
+        outputs = tuple(house.out)
+        house.out.clear()
+        return outputs
+
+    def _known(self, room_id: str) -> None:
+        house = self._house
+        if room_id not in self._holdings and room_id not in house.cache and room_id not in house.reads:
+            raise UnknownRoom(f"room {room_id!r}", "is not known here: enter it, or publish to it")
+
+    def _live(self, room_id: str) -> Holding:
+        holding = self._holdings.get(room_id)
+        if holding is None or holding.room is None:
+            raise UnknownRoom(f"room {room_id!r}", "is not held here: enter or follow it first")
+        return holding
+
+    def check(self) -> None:
+        """Assert every invariant of everything that is held; for tests. O(everything)."""
+        self._house.check()
