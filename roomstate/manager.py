@@ -154,7 +154,9 @@ class RoomStateManager:
 
     def leave(self, viewer: str, room_id: str, *, now: float | None = None) -> Outputs:
         """End the viewer's interest in a room. Never refused for its rate. Raises ``UnknownViewer``,
-        ``UnknownRoom``.""" now = self._begin(now)
+        ``UnknownRoom``.
+        """
+        now = self._begin(now)
         self._house.interests.user_of(viewer)
         if self._house.interests.get(viewer, room_id) is None:
             raise UnknownRoom(f"room {room_id!r}", f"viewer {viewer!r} holds no interest in it")
@@ -417,7 +419,9 @@ class RoomStateManager:
 
     def tick(self, *, now: float | None = None, limit: int = 1000) -> Outputs:
         """Do what is due: lapses, retries, expiry; at most ``limit`` of each, the rest at the next tick. O(due log
-        n).""" now = self._begin(now)
+        n).
+        """
+        now = self._begin(now)
         house = self._house
         for _ in range(limit):
             room_id = house.interests.lapse(now)

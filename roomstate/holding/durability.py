@@ -254,7 +254,7 @@ class Durability:
             self._house.out.append(Notified(note))
             viewers = self._house.interests.viewers_of_user(holding.room_id, user)
             if viewers:
-                audience = Audience(holding.room_id, holding.room.epoch if holding.room is not None else "", viewers)
+                audience = Audience(holding.room_id, holding.epoch, viewers)
                 self._house.out.append(Deliver(audience, NotificationAdded(note), 0))
 
     # -- appending ---------------------------------------------------------------------------------------------------
@@ -266,9 +266,7 @@ class Durability:
             return
         holding.append_id = house.ask("append", holding.room_id)
         holding.appending = len(holding.undurable)
-        epoch = holding.room.epoch if holding.room is not None else holding.head.position.epoch  # type:
-        ignore[union-attr] house.out.append(AppendLog(holding.room_id, holding.append_id, epoch,
-        tuple(holding.undurable)))
+        house.out.append(AppendLog(holding.room_id, holding.append_id, holding.epoch, tuple(holding.undurable)))
 
     def appended(self, holding: Holding, result: Appended) -> None:
         """Take the log's word that it holds everything up to ``result.seq``."""

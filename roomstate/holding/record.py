@@ -95,6 +95,13 @@ class Holding:
         return self.head.position.seq if self.head is not None else 0
 
     @property
+    def epoch(self) -> str:
+        """The epoch of the room's log; "" where it is not known yet."""
+        if self.room is not None:
+            return self.room.epoch
+        return self.head.position.epoch if self.head is not None else ""
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is waited for: the room may leave memory."""
         return not (self.waiting or self.undurable or self.load_id or self.head_id)
@@ -235,8 +242,8 @@ class House:
             room_id = holding.room_id
             active = self.interests.viewers_of(room_id, Tier.ACTIVE)
             background = self.interests.viewers_of(room_id, Tier.BACKGROUND)
-            epoch = holding.room.epoch if holding.room is not None else ""
-            holding.audience = Audience(room_id, epoch, active, background) if active or background else None
+            anybody = active or background
+            holding.audience = Audience(room_id, holding.epoch, active, background) if anybody else None
             holding.audience_known = True
             holding.plain = self._is_plain(holding)
         return holding.audience
