@@ -35,6 +35,7 @@ class RoomImage(Struct, frozen=True, omit_defaults=True, kw_only=True):
     is here, was removed, or lies in one of ``gaps``. ``floor``: nothing is known at or below it.
     ``ordinal`` counts the messages ever added. ``tombstones`` are ids whose messages were removed, oldest first.
     ``members_complete`` says whether ``members`` are all. ``markers`` are the users' read markers.
+    ``digest`` sums up the messages that have left the room's memory, as `MessageDigest` writes itself; {} for none.
     """
 
     room_id: Id
@@ -58,3 +59,4 @@ class RoomImage(Struct, frozen=True, omit_defaults=True, kw_only=True):
     notifications: tuple[Notification, ...] = ()
     ui_state: Mapping[str, Any] = EMPTY
     markers: Mapping[str, Marker] = EMPTY
+    digest: Mapping[str, Any] = EMPTY
