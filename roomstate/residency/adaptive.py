@@ -14,7 +14,7 @@ Measured against eight other policies in ``benchmarks/eviction.py``.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from zlib import crc32
 
 from roomstate.residency.entry import Reason
@@ -35,6 +35,7 @@ _BATCH = 3  # victims between two looks, because sorting pays better in larger b
 _POOL = 8
 _GHOSTS = 3  # rooms remembered that have left, for each one held: 30 bytes
 _LEAST_GHOSTS = 256
+_LEARN_LEAST = 2000
 _FADE = 0.9  # of the counts, every so many accesses for each room held:
 _FADE_EVERY = 8
 
@@ -102,7 +103,7 @@ class AdaptivePolicy:
         trait, last = self._ghosts.take(checksum)
         if trait:
             age = bucket(clock - last)
-            self._back[_PLACE[trait] + age] += 1.0
+            self._back[_PLACE[trait] + age] += self._model.one
             trait = _older(trait, age)
         self._hold(row, trait or _NEW, checksum)
         self._newest = row
@@ -114,7 +115,7 @@ class AdaptivePolicy:
         self._clock = clock = (self._clock + 1) & CLOCK
         trait, age = self._traits[row], clock - self._last[row]
         age = BUCKETS[age] if 0 <= age < FINE else bucket(age)
-        self._back[_PLACE[trait] + age] += 1.0
+        self._back[_PLACE[trait] + age] += self._model.one
         if _TWICE <= trait < _HINTED:  # as `_older` does, without the call
             usual, ceiling = trait % _USUAL, trait - trait % _USUAL + _USUAL
             usual += (age * _SCALE - usual) // (2 if trait < _THRICE else 3 if trait < _FOUR else 4)
@@ -135,10 +136,10 @@ class AdaptivePolicy:
 
     def removed(self, rows: Rows, row: int) -> None:
         """A room leaves, and is remembered for some time."""
-        trait, last = self._traits[row], self._last[row]
-        self._lost(*self._ghosts.put(self._sums[row], trait, last))
-        self._traits[row] = 0
-        self._last[row] = 0
+        trait, last = self._ghosts.put(self._sums[row], self._traits[row], self._last[row])
+        if trait:
+            self._lost(trait, last)
+        self._traits[row] = self._last[row] = 0
         place, other = self._place[row], self._held.pop()
         if other != row:
             self._held[place] = other
@@ -158,38 +159,37 @@ class AdaptivePolicy:
         if self._left < 0 or not self._pool:
             self._look(rows)
         pool, last, newest = self._pool, self._last, self._newest
-        known = newest >= 0 and self._traits[newest] > 0
         while pool:
-            _, when, row = pool.pop()
-            if last[row] != when or row == newest:
-                continue
-            if known and self._worth(rows, (newest,))[0] < self._worth(rows, (row,))[0]:
-                pool.append((0.0, when, row))
-                return newest
-            return row
-        return newest if known else self._held[0]
+            row = pool[-1][2]
+            if last[row] == pool[-1][1] and row != newest:
+                break
+            pool.pop()
+        if newest >= 0 and self._traits[newest] and (not pool or self._worth(rows, newest) < self._worth(rows, row)):
+            return newest
+        return pool.pop()[2] if pool else self._held[0]
 
     def _look(self, rows: Rows) -> None:
         """Move the hand over some more rooms, and keep the least of them and of the pool, the very least last."""
         self._left = _BATCH - 1
         start = self._hand if self._hand < len(self._held) else 0
         self._hand = start + _LOOKED_AT * _BATCH
-        looked, last = self._held[start : self._hand], self._last
-        pool = [one for one in self._pool if last[one[2]] == one[1] and one[2] not in looked]
-        pool += [(worth, last[row], row) for worth, row in zip(self._worth(rows, looked), looked, strict=True)]
-        pool.sort(reverse=True)
-        self._pool = pool[-_POOL - _BATCH :]
-
-    def _worth(self, rows: Rows, some: Iterable[int]) -> list[float]:
         worth, traits, last, clock = self._model.worth, self._traits, self._last, self._clock
         if self._by_size:
-            return [
-                worth[_PLACE[traits[row]] + bucket(clock - last[row])] / (rows.size(row) or 1) for row in some
+            looked = [(self._worth(rows, row), last[row], row) for row in self._held[start : self._hand]]
+        else:  # as `_worth` does, without the call
+            looked = [
+                (worth[_PLACE[traits[row]] + (BUCKETS[age] if 0 <= age < FINE else bucket(age))], when, row)
+                for row in self._held[start : self._hand]
+                for when in (last[row],)
+                for age in (clock - when,)
             ]
-        return [
-            worth[_PLACE[traits[row]] + (BUCKETS[age] if 0 <= (age := clock - last[row]) < FINE else bucket(age))]
-            for row in some
-        ]
+        looked += [one for one in self._pool if last[one[2]] == one[1]]
+        looked.sort(reverse=True)
+        self._pool = looked[-_POOL - _BATCH :]
+
+    def _worth(self, rows: Rows, row: int) -> float:
+        worth = self._model.worth[_PLACE[self._traits[row]] + bucket(self._clock - self._last[row])]
+        return worth / (rows.size(row) or 1) if self._by_size else worth
 
     def _hold(self, row: int, trait: int, checksum: int) -> None:
         if row >= len(self._traits):
@@ -205,12 +205,12 @@ class AdaptivePolicy:
     def _lost(self, trait: int, last: int) -> None:
         """A room is lost sight of: it had not come back until now."""
         if trait:
-            self._model.lost[_PLACE[trait] + bucket(self._clock - last)] += 1.0
+            self._model.lost[_PLACE[trait] + bucket(self._clock - last)] += self._model.one
 
     def _learn(self) -> None:
         """Bring the worth up to date: often at first, then once for every half of the rooms held."""
         held = len(self._held)
-        wait = min(max(1000, held // 2), max(200, self._clock))
+        wait = min(max(_LEARN_LEAST, held // 2), max(200, self._clock))
         self._due = (self._clock + wait) & CLOCK
         self._model.learn(_FADE ** (wait / max(2000, _FADE_EVERY * held)))
         self._pool.clear()

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from roomstate.errors import InvalidValue, UnknownRoom
-from roomstate.residency.entry import Entry, Eviction, Reason
 from roomstate.residency.adaptive import AdaptivePolicy
+from roomstate.residency.entry import Entry, Eviction, Reason
 from roomstate.residency.eviction import EvictionPolicy
 from roomstate.residency.rows import Rows
 from roomstate.residency.ttl import Frequency, TimeToLive, Wheel
@@ -83,7 +83,7 @@ class RoomCache:
         self._evictions: Counter[Reason] = Counter(dict.fromkeys(Reason, 0))
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return len(self._rows.index)
 
     def __contains__(self, room_id: object) -> bool:
         return room_id in self._rows.index
@@ -113,7 +113,8 @@ class RoomCache:
         if row is not None:
             return self._put_again(row, packed, priority, pinned)
         if not pinned and not self._fits(len(packed)):
-            return (self._count(Eviction(room_id, Reason.REFUSED, len(packed), packed)),)
+            self._evictions[Reason.REFUSED] += 1
+            return (Eviction(room_id, Reason.REFUSED, len(packed), packed),)
         gone = () if pinned or self.policy.refuses else self._make_room(1, len(packed))
         row = self._rows.add(room_id, packed, now, priority)
         self._bytes += len(packed)
@@ -318,7 +319,7 @@ class RoomCache:
             self.policy.changed(self._rows, row, self._now)
 
     def _over(self, rooms: int, size: int) -> Reason | None:
-        if len(self._rows) + rooms > self.max_rooms:
+        if len(self._rows.index) + rooms > self.max_rooms:
             return Reason.ROOMS
         return Reason.BYTES if self._bytes + size > self.max_bytes else None
 
@@ -327,7 +328,7 @@ class RoomCache:
         if reason is None:
             return ()
         gone: list[Eviction] = []
-        batch = math.ceil(self.batch_fraction * len(self._rows))
+        batch = math.ceil(self.batch_fraction * len(self._rows.index)) if self.batch_fraction else 1
         for row in self.policy.victims(self._rows, reason, self._now):
             gone.append(self._evict(row, Reason.REFUSED if row == newcomer else reason))
             over = self._over(rooms, size)
@@ -338,19 +339,17 @@ class RoomCache:
 
     def _evict(self, row: int, reason: Reason) -> Eviction:
         room_id, packed = self._drop(row)
-        return self._count(Eviction(room_id, reason, len(packed), packed))
-
-    def _count(self, eviction: Eviction) -> Eviction:
-        self._evictions[eviction.reason] += 1
-        return eviction
+        self._evictions[reason] += 1
+        return Eviction(room_id, reason, len(packed), packed)
 
     def _drop(self, row: int) -> tuple[str, Packed]:
         if row in self._pinned:
             self._unpin(row)
         else:
             self.policy.removed(self._rows, row)
-        self._bytes -= self._rows.size(row)
-        return self._rows.remove(row)
+        gone = self._rows.remove(row)
+        self._bytes -= len(gone[1])
+        return gone
 
     def _deadline(self, row: int) -> float:
         assert self.ttl is not None
@@ -369,7 +368,7 @@ def _at_least(where: str, value: int, least: int) -> int:
 
 
 def _integer(value: object) -> bool:
-    return type(value) is int or isinstance(value, int) and not isinstance(value, bool)
+    return type(value) is int or (isinstance(value, int) and not isinstance(value, bool))
 
 
 def _known(room_id: object, packed: object) -> None:

@@ -13,37 +13,42 @@ Ages are counted in accesses to the whole cache, and sorted into buckets of half
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from operator import add
 
+AGES = 56  #: buckets of age; the last one holds everything from 3 * 2**26 accesses on
 CLOCK = 0xFFFFFFFF  #: accesses are counted modulo 2**32, so that a column of them takes 4 bytes
-FINE = 1 << 14  # ages below this are looked up: a table of 16 kB
+FINE = 1 << 14  #: ages below this are looked up in `BUCKETS`, the others computed
+
+Pool = tuple[list[float], list[float]]
+_Runs = list[tuple[float, float, float]]
+
+_EDGES = [0, 1, *((2 + half) << octave for octave in range(AGES // 2) for half in (0, 1))]
+_WIDTHS = [float(stop - start) for start, stop in pairwise(_EDGES)][:AGES]
+
+# Before anything is known, chances fall with age as they do under recency: the untaught order is LRU.
+_UNTAUGHT = [0.2 * width / (edge + width + 1) for edge, width in zip(_EDGES, _WIDTHS, strict=False)]
+_WEIGHT = 2.0  # a class believes itself as soon as it has seen more rooms of an age than this
+_LARGE = 1e9
 
 
-def _slow_bucket(age: int) -> int:
+def _computed(age: int) -> int:
     if age < 2:
         return age
     octave = age.bit_length() - 2
     return min(2 * octave + (age >> octave), AGES - 1)
 
 
-AGES = 56  #: buckets of age; the last one holds everything from 2**27 accesses on
-BUCKETS = bytes(map(_slow_bucket, range(FINE)))
-_EDGES = [0.0, 1.0, *(float((2 + half) << octave) for octave in range(28) for half in (0, 1))]
-_WIDTHS = [stop - start for start, stop in pairwise(_EDGES)][:AGES]
-
-# Before anything is known: chances fall with age as they do under recency, so the untaught order is LRU.
-_UNTAUGHT = [0.2 * width / (edge + width + 1) for edge, width in zip(_EDGES, _WIDTHS, strict=False)]
-_WEIGHT = 2.0  # a class's own chances outweigh its parent's once it has seen this many rooms of that age
+BUCKETS = bytes(map(_computed, range(FINE)))
 
 
 def bucket(age: int) -> int:
     """The bucket of an age: a difference of two counts of accesses, modulo 2**32. O(1).
 
-    >>> [bucket(age) for age in (0, 1, 2, 3, 4, 5, 6, 8, 2**40)]
+    >>> [bucket(age) for age in (0, 1, 2, 3, 4, 5, 6, 8, 2**31)]
     [0, 1, 2, 3, 4, 4, 5, 6, 55]
     """
-    return BUCKETS[age] if 0 <= age < FINE else _slow_bucket(age & CLOCK)
+    return BUCKETS[age] if 0 <= age < FINE else _computed(age & CLOCK)
 
 
 class ReuseModel:
@@ -52,37 +57,38 @@ class ReuseModel:
     Classes are the leaves of a tree, given as the parent of each node (node 0 is the root, a parent comes before
     its children). A class that has seen little borrows from its parent, which pools its children.
 
-    ``back`` and ``lost`` are for the caller to add to, at ``node * AGES + bucket(age)``; ``worth`` is read at the
-    same place, and is brought up to date by `learn`. All three are flat, because they are read on every access.
+    ``back`` and ``lost`` are for the caller to add ``one`` to, at ``node * AGES + bucket(age)``; ``worth`` is read
+    at the same place, and is brought up to date by `learn`. All are flat, because every access uses them.
+    Counts fade as ``one`` grows: that is cheaper than to shrink them all.
     """
 
     def __init__(self, parents: Sequence[int]) -> None:
         self._parents = tuple(parents)
+        self.one = 1.0
         self.back = [0.0] * (AGES * len(parents))
         self.lost = self.back[:]
         self.worth = worth_of(_UNTAUGHT) * len(parents)
 
     def learn(self, keep: float) -> None:
-        """Work out the worth again, then let the counts fade to ``keep`` of what they are. O(classes seen)."""
+        """Work out the worth again, then let the counts fade to ``keep`` of what they are. O(classes)."""
         pools = self._pools()
-        chances: list[list[float]] = []
-        for node, parent in enumerate(self._parents):
+        top = _top(pools[0])
+        chances: list[Sequence[float]] = [_UNTAUGHT]
+        for node, (pool, parent) in enumerate(zip(pools, self._parents, strict=True)):
             at = node * AGES
-            before = chances[parent] if node else _UNTAUGHT
-            pool = pools[node]
             if pool is None:
-                chances.append(before)
+                chances.append(chances[parent + 1])
                 self.worth[at : at + AGES] = self.worth[parent * AGES : (parent + 1) * AGES]
             else:
-                chances.append(chances_of(pool[0], pool[1], before))
-                self.worth[at : at + AGES] = worth_of(chances[node])
+                chances.append(chances_of(pool, chances[parent + 1 if node else 0], _WEIGHT * self.one, top))
+                self.worth[at : at + AGES] = worth_of(chances[-1])
         self._fade(keep)
 
-    def _pools(self) -> list[tuple[list[float], list[float]] | None]:
-        pools: list[tuple[list[float], list[float]] | None] = []
+    def _pools(self) -> list[Pool | None]:
+        pools: list[Pool | None] = []
         for at in range(0, len(self.back), AGES):
             back, lost = self.back[at : at + AGES], self.lost[at : at + AGES]
-            pools.append((back, lost) if any(back) or any(lost) else None)
+            pools.append((back, lost) if any(back) or any(lost) or not at else None)
         for node in range(len(pools) - 1, 0, -1):
             own, above = pools[node], pools[self._parents[node]]
             if own is not None:
@@ -90,39 +96,57 @@ class ReuseModel:
         return pools
 
     def _fade(self, keep: float) -> None:
-        self.back[:] = [count * keep if count > 1e-3 else 0.0 for count in self.back]
-        self.lost[:] = [count * keep if count > 1e-3 else 0.0 for count in self.lost]
+        self.one /= keep
+        if self.one > _LARGE:
+            for counts in (self.back, self.lost):
+                counts[:] = [count / self.one if count > 1e-3 * self.one else 0.0 for count in counts]
+            self.one = 1.0
 
 
-def _sum(
-    one: tuple[list[float], list[float]], other: tuple[list[float], list[float]]
-) -> tuple[list[float], list[float]]:
+def _sum(one: Pool, other: Pool) -> Pool:
     return list(map(add, one[0], other[0])), list(map(add, one[1], other[1]))
 
 
-def chances_of(back: Sequence[float], lost: Sequence[float], before: Sequence[float]) -> list[float]:
-    """The chance of coming back in each bucket of age, for a room that has stayed away until it.
+def _top(pool: Pool | None) -> int:
+    seen = map(add, *pool) if pool else ()
+    return max((age + 1 for age, count in enumerate(seen) if count), default=0)
 
-    ``before`` is what to believe where the counts say little. O(buckets).
+
+def chances_of(pool: Pool, before: Sequence[float], weight: float, top: int = AGES) -> list[float]:
+    """The chance of coming back in each bucket below ``top``, for a room that has stayed away until it.
+
+    ``pool`` holds the counts of those that came back and of those lost; ``before``, which counts for ``weight``
+    rooms, is what to believe where they say little. O(buckets).
+
+    >>> [round(chance, 2) for chance in chances_of(([5, 5], [0, 10]), [0.5, 0.5], 0.01, 2)]
+    [0.25, 0.5]
     """
-    seen = list(accumulate(map(add, reversed(back), reversed(lost))))[::-1]
-    return [
-        min(0.999, (came + _WEIGHT * prior) / (still - 0.5 * gone + _WEIGHT))
-        for came, gone, still, prior in zip(back, lost, seen, before, strict=True)
-    ]
+    (back, lost), still = pool, weight
+    chances = []
+    for age in range(top - 1, -1, -1):
+        came, gone = back[age], lost[age]
+        still += came + gone
+        chances.append((came + weight * before[age]) / (still - 0.5 * gone))
+    chances.reverse()
+    return chances
 
 
 def worth_of(chances: Sequence[float]) -> list[float]:
-    """Gittins' index at the start of each bucket: visits per access of time, for the best time to let go. O(buckets).
+    """Gittins' index at the start of every bucket: visits per access of time, for the best time to let go.
 
-    From the oldest bucket down: a bucket is joined with those after it as long as they raise its rate.
+    Ages beyond the given ones are as if nothing were known. O(buckets).
 
-    >>> worth_of([0.5, 0.0])[0] > worth_of([0.0, 0.5])[0]
-    True
+    >>> loop, drift = worth_of([0.0] * 9 + [0.5]), worth_of([0.5] + [0.0] * 9)
+    >>> loop[0] < loop[8], drift[0] > drift[8]
+    (True, True)
     """
-    runs: list[tuple[float, float, float]] = []  # visits, time, chance to stay away for the whole run
-    worth: list[float] = []
-    for chance, width in zip(reversed(chances), reversed(_WIDTHS[: len(chances)]), strict=True):
+    runs, worth = _TAILS[len(chances)]
+    return _down(chances, _WIDTHS[: len(chances)], runs[:], worth[:])[::-1]
+
+
+def _down(chances: Sequence[float], widths: Sequence[float], runs: _Runs, worth: list[float]) -> list[float]:
+    """From the oldest bucket down: each is joined with the runs after it as long as they raise its rate."""
+    for chance, width in zip(reversed(chances), reversed(widths), strict=True):
         visits, time, away = chance, width * (1.0 - 0.5 * chance), 1.0 - chance
         while runs and runs[-1][0] * time >= visits * runs[-1][1]:
             later = runs.pop()
@@ -131,4 +155,12 @@ def worth_of(chances: Sequence[float]) -> list[float]:
             away *= later[2]
         runs.append((visits, time, away))
         worth.append(visits / time)
-    return worth[::-1]
+    return worth
+
+
+def _tail(top: int) -> tuple[_Runs, list[float]]:
+    runs: _Runs = []
+    return runs, _down(_UNTAUGHT[top:], _WIDTHS[top:], runs, [])
+
+
+_TAILS = [_tail(top) for top in range(AGES + 1)]
