@@ -72,6 +72,7 @@ class OwnerLock:
         self._connection: sqlite3.Connection | None = None
         try:
             self._connection = connect(uri_of(beside, "rwc"), 0.0)
+            self._connection.execute("PRAGMA journal_mode = MEMORY")
             self._connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             self.close()

@@ -29,6 +29,7 @@ __all__ = [
     "encode",
     "nothing",
     "repeats",
+    "sound",
     "split",
     "to_rows",
 ]
@@ -61,6 +62,11 @@ class End(NamedTuple):
         return Head(Position(self.epoch, self.seq), self.ordinal)
 
 
+def sound(data: object, crc: int) -> bool:
+    """Whether a snapshot or dictionary is what was written."""
+    return isinstance(data, bytes) and zlib.crc32(data) == crc
+
+
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
@@ -88,7 +94,8 @@ def checksum(seq: int, ordinal: int, data: bytes | None) -> int:
 
 def decode(room_id: str, row: Row) -> LogEntry:
     """A row as an entry. Raises `DamagedStore` where the checksum does not fit, or it is no update that we know."""
-    if checksum(row.seq, row.ordinal, row.data) != row.crc:
+    data: object = row.data
+    if not isinstance(data, bytes | None) or checksum(row.seq, row.ordinal, row.data) != row.crc:
         raise DamagedStore(room_id, f"the log's entry at seq {row.seq} fails its checksum")
     if row.data is None:
         return LogEntry(row.seq, row.ordinal, NOTHING)

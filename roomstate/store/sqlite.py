@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, TypeVar
@@ -12,13 +14,13 @@ from typing import Final, Literal, TypeVar
 from roomstate.effects import Appended, Head, LogEntry
 from roomstate.errors import DamagedStore, InvalidValue, StoreReadOnly, StoreUnavailable
 from roomstate.model import Tier, check_id
-from roomstate.store import tables
+from roomstate.store import schema, tables
 from roomstate.store.base import PAGE
+from roomstate.store.check import Diagnostics, has_wal_reset_bug, to_set_aside
 from roomstate.store.checks import check_data, check_range, check_read, check_snapshot
 from roomstate.store.connection import Connect, OwnerLock, Readers, check_path, connect_to, open_writer, uri_of
 from roomstate.store.faults import faults
-from roomstate.store.rows import decode, to_rows
-from roomstate.store.schema import MIGRATIONS, migrate, version_of
+from roomstate.store.rows import decode, sound, to_rows
 from roomstate.store.writer import Writer
 
 __all__ = ["MAX_DAMAGED", "SQLiteStore"]
@@ -42,6 +44,10 @@ class SQLiteStore:
     under way share the next one. Reading goes through at most ``readers`` further connections. ``busy_timeout_s``
     is how long to wait for a lock that another program holds (a backup, a shell) before `StoreBusy`.
 
+    ``check`` says how the file is examined on opening: ``"quick"`` (the default) its structure, at about 1 s per GB;
+    ``"full"`` every entry and snapshot too; ``"none"``. Entries and snapshots are checked whenever they are read. A
+    room that fails is set aside: `damaged` lists it, and the others go on.
+
     ``readonly`` opens an existing file only to read: writing raises `StoreReadOnly`, and another may write meanwhile.
     ``connect`` opens the connections, where they are not those of the standard library (an encrypting SQLite).
 
@@ -56,6 +62,7 @@ class SQLiteStore:
         synchronous: Literal["FULL", "NORMAL"] = "FULL",
         busy_timeout_s: float = 5.0,
         readers: int = 4,
+        check: Literal["none", "quick", "full"] = "quick",
         readonly: bool = False,
         connect: Connect = connect_to,
     ) -> None:
@@ -63,47 +70,60 @@ class SQLiteStore:
         self._where = str(self.path)
         if synchronous not in ("FULL", "NORMAL"):
             raise InvalidValue("synchronous", f"must be FULL or NORMAL, got {synchronous!r}")
+        if check not in ("none", "quick", "full"):
+            raise InvalidValue("check", f"must be none, quick or full, got {check!r}")
         if not 0 <= busy_timeout_s <= 3600:
             raise InvalidValue("busy_timeout_s", f"must be 0 to 3600 seconds, got {busy_timeout_s}")
         check_range("readers", readers, 1)
         self._synchronous, self._timeout_s, self._connect = synchronous, float(busy_timeout_s), connect
+        self._readable = uri_of(self.path, "ro")
         self._owner: OwnerLock | None = None
         self._writer: Writer | None = None
         self._readers = Readers(self._open_reader, readers, self._where)
         if readonly:
             self._check_readable()
         else:
-            self._open_to_write()
+            self._open_to_write(check)
 
     # -- opening and closing -----------------------------------------------------------------------------------------
 
-    def _open_to_write(self) -> None:
+    def _open_to_write(self, check: str) -> None:
         self._owner = OwnerLock(self._connect, self.path)
         try:
             self._writer = Writer(self._open_writer, self._where)
+            if check != "none":
+                self._check(full=check == "full")
         except BaseException:
-            self._owner.close()
+            self.close()
             raise
+
+    def _check(self, *, full: bool) -> None:
+        with self._readers.lend() as connection:  # not the writer's: a failed read leaves SQLite unable to write
+            found = to_set_aside(connection, self._where, full=full)
+        if found:
+            self._write(lambda connection: tables.mark(connection, found))
 
     def _open_writer(self) -> sqlite3.Connection:
         with faults(self._where):
             connection = open_writer(self._connect, self.path, self._timeout_s, self._synchronous)
             try:
-                migrate(connection, self._where)
+                schema.migrate(connection, self._where)
             except BaseException:
                 connection.close()
                 raise
             return connection
 
     def _open_reader(self) -> sqlite3.Connection:
-        return self._connect(uri_of(self.path, "ro"), self._timeout_s)
+        return self._connect(self._readable, self._timeout_s)
 
     def _check_readable(self) -> None:
         if not self.path.is_file():
             raise StoreUnavailable(self._where, "there is no such file")
+        if not os.access(self.path.parent, os.W_OK) and not _size(_wal(self.path)):
+            self._readable += "&immutable=1"  # SQLite would need to make files beside it
         with self._readers.lend() as connection:
-            version = version_of(connection, self._where)
-        if version != len(MIGRATIONS):
+            version = schema.version_of(connection, self._where)
+        if version != len(schema.MIGRATIONS):
             raise StoreReadOnly(self._where, f"has schema version {version}, which must be opened for writing once")
 
     def close(self) -> None:
@@ -121,6 +141,24 @@ class SQLiteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def diagnostics(self) -> Diagnostics:
+        """What an operator wants to know of the file and of SQLite. O(rooms)."""
+        with self._readers.lend() as connection:
+            version = schema.version_of(connection, self._where)
+            ((rooms, damaged),) = connection.execute("SELECT count(*), count(damage) FROM room").fetchall()
+        return Diagnostics(
+            path=self._where,
+            sqlite_version=sqlite3.sqlite_version,
+            wal_reset_bug=has_wal_reset_bug(sqlite3.sqlite_version),
+            schema_version=version,
+            synchronous=self._synchronous,
+            file_bytes=_size(self.path),
+            wal_bytes=_size(_wal(self.path)),
+            rooms=rooms,
+            damaged=damaged,
+            commits=self._writer.commits if self._writer else 0,
+        )
 
     # -- logs --------------------------------------------------------------------------------------------------------
 
@@ -192,7 +230,7 @@ class SQLiteStore:
         check_id("name", name)
         with self._readers.lend() as connection:
             row = connection.execute("SELECT crc, data FROM dictionary WHERE name = ?", (name,)).fetchone()
-        if row and zlib.crc32(row[1]) != row[0]:
+        if row and not sound(row[1], row[0]):
             raise DamagedStore(self._where, f"the dictionary {name} fails its checksum")
         return bytes(row[1]) if row else None
 
@@ -225,8 +263,14 @@ class SQLiteStore:
 
     def _set_aside(self, error: DamagedStore) -> None:
         """Mark a room whose data failed a check, so that nobody builds on it; if that fails it will be found again."""
-        mark = "UPDATE room SET damage = ? WHERE room_id = ? AND damage IS NULL"
-        try:
-            self._execute(mark, (error.reason, error.where))
-        except StoreUnavailable:
-            return
+        if not error.reason.startswith(tables.SET_ASIDE):
+            with suppress(StoreUnavailable):
+                self._write(lambda connection: tables.mark(connection, [(error.where, error.reason)]))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _wal(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")

@@ -8,16 +8,31 @@ from __future__ import annotations
 import sqlite3
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from roomstate.effects import Appended, Head
 from roomstate.errors import DamagedStore, InvalidValue
 from roomstate.model import Tier
 from roomstate.position import MAX_SEQ
 from roomstate.store.base import best_tier
-from roomstate.store.rows import End, Row, advance, nothing, repeats, split
+from roomstate.store.rows import End, Row, advance, nothing, repeats, sound, split
 
-__all__ = ["Found", "append", "delete", "find", "load_snapshot", "names", "read", "save_snapshot", "truncate"]
+__all__ = [
+    "SET_ASIDE",
+    "Found",
+    "append",
+    "delete",
+    "find",
+    "load_snapshot",
+    "mark",
+    "names",
+    "read",
+    "read_on",
+    "save_snapshot",
+    "truncate",
+]
+
+SET_ASIDE: Final = "is set aside: "
 
 
 class Found(NamedTuple):
@@ -35,7 +50,7 @@ def find(connection: sqlite3.Connection, room_id: str) -> Found | None:
     if row is None:
         return None
     if row[5] is not None:
-        raise DamagedStore(room_id, f"is set aside: {row[5]}")
+        raise DamagedStore(room_id, SET_ASIDE + row[5])
     return Found(row[0], End(*row[1:5]))
 
 
@@ -54,6 +69,21 @@ def read(connection: sqlite3.Connection, key: int, after: int, upto: int | None,
     ).fetchall()
     found.reverse()
     return [Row(*row) for row in found]
+
+
+def read_on(connection: sqlite3.Connection, key: int, after: int, limit: int) -> list[Row]:
+    """The first ``limit`` rows above ``after``, oldest first."""
+    found = connection.execute(
+        "SELECT seq, ordinal, message_id, data, crc FROM log WHERE room = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (key, after, limit),
+    )
+    return [Row(*row) for row in found]
+
+
+def mark(connection: sqlite3.Connection, rooms: Sequence[tuple[str, str]]) -> None:
+    """Set rooms aside, each with its reason, so that nobody builds on what is damaged; the first reason stays."""
+    put = "UPDATE room SET damage = ?2 WHERE room_id = ?1 AND damage IS NULL"
+    connection.executemany(put, rooms)
 
 
 def append(connection: sqlite3.Connection, room_id: str, epoch: str, rows: Sequence[Row]) -> Appended:
@@ -140,7 +170,7 @@ def load_snapshot(connection: sqlite3.Connection, room_id: str, tier: Tier) -> b
     crc, data = connection.execute(
         "SELECT crc, data FROM snapshot WHERE room = ? AND tier = ?", (found.key, best.name)
     ).fetchone()
-    if zlib.crc32(data) != crc:
+    if not sound(data, crc):
         raise DamagedStore(room_id, f"the {best.name} snapshot fails its checksum")
     return bytes(data)
 

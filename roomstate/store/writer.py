@@ -45,7 +45,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
-        self.groups = 0
+        self.commits = 0
         self._connection = open_one()
         self._thread = threading.Thread(target=self._work, name=f"roomstate {where}", daemon=True)
         self._thread.start()
@@ -100,7 +100,7 @@ class Writer:
             for job in group:
                 self._try(job)
             self._connection.execute("COMMIT")
-            self.groups += 1
+            self.commits += 1
         except BaseException as error:
             self._undo()
             for job in group:
@@ -113,7 +113,11 @@ class Writer:
             job.error = error
 
     def _named(self, error: BaseException) -> BaseException:
-        return translate(self._where, error) if isinstance(error, sqlite3.Error) else error
+        if not isinstance(error, sqlite3.Error):
+            return error
+        ours = translate(self._where, error)
+        ours.__cause__ = error
+        return ours
 
     def _undo(self) -> None:
         """End the transaction; where even that fails, start again with a new connection."""

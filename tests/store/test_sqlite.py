@@ -1,0 +1,469 @@
+"""What an SQLite file brings with it: locks, versions, damage, folders that cannot be written."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from roomstate.effects import Appended
+from roomstate.errors import (
+    DamagedStore,
+    InvalidValue,
+    NewerStore,
+    RoomStateError,
+    StoreBusy,
+    StoreReadOnly,
+    StoreUnavailable,
+)
+from roomstate.model import Tier
+from roomstate.store import SQLiteStore, schema
+from roomstate.store.check import complaints
+from roomstate.store.faults import translate
+from roomstate.testing.contracts_store import added, batch, head, state
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "rooms.db"
+
+
+def fill(path: Path, rooms: int = 3, messages: int = 20) -> list[object]:
+    """Make a store with rooms "room 0", "room 1"...; returns the state that it is left in."""
+    with SQLiteStore(path) as store:
+        for room in range(rooms):
+            store.append(f"room {room}", "e1", batch(1, messages + 1))
+            store.save_snapshot(f"room {room}", Tier.ACTIVE, head(messages // 2), b"snapshot of room %d" % room * 9)
+        return state(store, store.rooms())
+
+
+def meddle(path: Path, sql: str, *values: object) -> None:
+    """Change a file behind the store's back."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(sql, values)
+
+
+# -- one writer ----------------------------------------------------------------------------------------------------
+
+
+def test_a_second_opening_is_refused(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        with pytest.raises(StoreBusy, match="is open in another store already"):
+            SQLiteStore(path)
+        store.append("a", "e1", batch(1, 3))
+    with SQLiteStore(path) as store:
+        assert store.read("a") == batch(1, 3)
+
+
+def test_a_second_opening_may_read(path: Path) -> None:
+    with SQLiteStore(path) as store, SQLiteStore(path, readonly=True) as reader:
+        store.append("a", "e1", batch(1, 3))
+        assert reader.read("a") == batch(1, 3)
+        for write in (
+            lambda: reader.append("a", "e1", batch(3, 4)),
+            lambda: reader.delete("a"),
+            lambda: reader.truncate("a", 0),
+            lambda: reader.save_snapshot("a", Tier.ACTIVE, head(1), b"x"),
+            lambda: reader.save_dictionary("d", b"x"),
+        ):
+            with pytest.raises(StoreReadOnly, match="opened only to read"):
+                write()
+        assert reader.diagnostics().commits == 0
+
+
+def test_a_lock_that_lasts_is_busy_and_changes_nothing(path: Path) -> None:
+    fill(path)
+    with SQLiteStore(path, busy_timeout_s=0) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        before = state(store, store.rooms())
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreBusy, match="locked"):
+            store.append("room 0", "e1", batch(21, 22))
+        assert state(store, store.rooms()) == before
+        other.execute("ROLLBACK")
+        assert store.append("room 0", "e1", batch(21, 22)) == Appended(21)
+
+
+def test_appends_that_wait_share_a_commit(path: Path) -> None:
+    with SQLiteStore(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        store.append("a", "e1", batch(1, 2))
+        other.execute("BEGIN IMMEDIATE")  # the first of these waits for the lock, the others for the first
+        threads = [threading.Thread(target=store.append, args=(f"room {room}", "e1", batch(1, 2))) for room in range(8)]
+        for thread in threads:
+            thread.start()
+        before = store.diagnostics().commits
+        other.execute("ROLLBACK")
+        for thread in threads:
+            thread.join()
+        assert store.diagnostics().commits - before <= 8
+        assert len(store.rooms()) == 9
+
+
+def test_one_that_fails_takes_no_other_with_it(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        failures: list[RoomStateError] = []
+
+        def work(room: str, start: int) -> None:
+            try:
+                store.append(room, "e1", batch(start, start + 1))
+            except InvalidValue as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(f"room {room}", 1 + room % 2)) for room in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(failures) == 10
+        assert len(store.rooms()) == 10
+
+
+def test_an_error_that_is_not_ours_undoes_the_group(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        writer: Any = vars(store)["_writer"]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO dictionary VALUES ('d', 0, 'x')")
+            raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            writer.run(work)
+        assert store.dictionaries() == ()
+        assert store.append("a", "e1", batch(1, 2)) == Appended(1)
+
+
+def test_a_connection_that_is_beyond_help_is_replaced(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        writer: Any = vars(store)["_writer"]
+        with pytest.raises(StoreUnavailable, match="closed"):
+            writer.run(lambda connection: [connection.close(), connection.execute("SELECT 1")])
+        assert store.append("a", "e1", batch(1, 2)) == Appended(1)
+
+
+# -- versions ------------------------------------------------------------------------------------------------------
+
+
+def test_a_newer_schema_is_left_alone(path: Path) -> None:
+    fill(path)
+    meddle(path, f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
+    before = path.read_bytes()
+    for readonly in (False, True):
+        with pytest.raises(NewerStore, match="schema version 2; this roomstate knows up to 1"):
+            SQLiteStore(path, readonly=readonly)
+    assert path.read_bytes() == before
+
+
+def test_an_older_schema_is_brought_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fill(path)
+    monkeypatch.setattr(
+        schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE next (a);\nINSERT INTO next VALUES (1)")
+    )
+    with pytest.raises(StoreReadOnly, match="must be opened for writing once"):
+        SQLiteStore(path, readonly=True)
+    with SQLiteStore(path) as store:
+        assert store.diagnostics().schema_version == 2
+        assert state(store, store.rooms()) == before
+
+
+def test_a_migration_that_fails_leaves_the_old_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fill(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE next (a);\nCREATE TABLE room (a)"))
+        with pytest.raises(StoreUnavailable, match="already exists"):
+            SQLiteStore(path)
+    with SQLiteStore(path) as store:
+        assert state(store, store.rooms()) == before
+
+
+# -- what is no store, and what cannot be one ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database at all" * 100, os.urandom(5000), b"SQLite format 3\0" + bytes(90)]
+)
+def test_a_file_that_is_no_database(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    for readonly in (False, True):
+        with pytest.raises(DamagedStore):
+            SQLiteStore(path, readonly=readonly)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_somebody_else(path: Path) -> None:
+    meddle(path, "CREATE TABLE theirs (a)")
+    for readonly in (False, True):
+        with pytest.raises(DamagedStore, match="not a store of roomstate"):
+            SQLiteStore(path, readonly=readonly)
+
+
+@pytest.mark.parametrize("bad", ["", ":memory:", "a\0b", "x" * 5000])
+def test_a_path_that_names_no_file(bad: str) -> None:
+    with pytest.raises(InvalidValue, match="path: must name a file"):
+        SQLiteStore(bad)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"synchronous": "OFF"}, {"busy_timeout_s": -1}, {"busy_timeout_s": float("nan")}, {"readers": 0}, {"check": "?"}],
+)
+def test_options_out_of_range(path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue, match=next(iter(options))):
+        SQLiteStore(path, **options)
+    assert not path.exists()
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable):
+        SQLiteStore(tmp_path / "missing" / "rooms.db")
+    with pytest.raises(StoreUnavailable, match="no such file"):
+        SQLiteStore(tmp_path / "missing.db", readonly=True)
+    (tmp_path / "folder.db").mkdir()
+    with pytest.raises(StoreUnavailable):
+        SQLiteStore(tmp_path / "folder.db")
+
+
+@pytest.mark.parametrize("name", ["a b.db", "a%20b?mode=memory#x.db", "'\";.db", "\u00e9\U0001f600.db", "x" * 200])
+def test_any_name_of_a_file(tmp_path: Path, name: str) -> None:
+    with SQLiteStore(tmp_path / name) as store:
+        store.append("a", "e1", batch(1, 2))
+    assert (tmp_path / name).is_file()
+    with SQLiteStore(str(tmp_path / name)) as store:
+        assert store.rooms() == ("a",)
+
+
+def in_a_folder_not_ours(folder: str, results: Any) -> None:
+    """Open the stores of a folder that may not be written, as nobody."""
+    if os.getuid() == 0:
+        os.setgid(65534)
+        os.setuid(65534)
+    for name, readonly in (("rooms.db", False), ("new.db", False), ("rooms.db", True)):
+        try:
+            with SQLiteStore(Path(folder, name), readonly=readonly) as store:
+                results.put(len(store.rooms()))
+        except RoomStateError as error:
+            results.put(type(error).__name__)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be made read-only there")
+def test_a_read_only_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    fill(folder / "rooms.db")
+    for above in (tmp_path, *tmp_path.parents[:3]):
+        if above.owner() == Path.home().owner() and above != Path("/"):
+            above.chmod(above.stat().st_mode | 0o555)
+    folder.chmod(0o555)
+    (folder / "rooms.db").chmod(0o444)
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    process = context.Process(target=in_a_folder_not_ours, args=(str(folder), results))
+    process.start()
+    found = [results.get(timeout=30) for _ in range(3)]
+    process.join()
+    folder.chmod(0o755)
+    assert found == ["StoreReadOnly", "StoreReadOnly", 3]
+
+
+# -- damage ----------------------------------------------------------------------------------------------------------
+
+
+DAMAGE: dict[str, str] = {
+    "a flipped bit": "UPDATE log SET data = CAST(replace(data, 'text 7', 'text 6') AS BLOB) WHERE seq = 7",
+    "two rows swapped": "UPDATE log SET data = (SELECT data FROM log WHERE seq = 6) WHERE seq = 7",
+    "an ordinal": "UPDATE log SET ordinal = 3 WHERE seq = 7",
+    "no data": "UPDATE log SET data = NULL WHERE seq = 7",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_room_whose_log_is_damaged_is_set_aside_when_read(path: Path, damage: str) -> None:
+    fill(path)
+    meddle(path, f"{DAMAGE[damage]} AND room = (SELECT key FROM room WHERE room_id = 'room 1')")
+    with SQLiteStore(path) as store:
+        assert store.damaged() == {}
+        assert store.read("room 1", 7) == batch(8, 21)
+        with pytest.raises(DamagedStore, match="room 1: the log's entry at seq 7 fails its checksum"):
+            store.read("room 1")
+        check_set_aside(store)
+    with SQLiteStore(path) as store:
+        check_set_aside(store)
+        assert store.delete("room 1")
+        assert store.damaged() == {}
+        assert store.append("room 1", "e2", batch(1, 3)) == Appended(2)
+
+
+def check_set_aside(store: SQLiteStore) -> None:
+    """Room 1 is set aside and says so, whatever is asked of it; the others are as they were."""
+    assert list(store.damaged()) == ["room 1"]
+    assert store.diagnostics().damaged == 1
+    calls: list[Callable[[], object]] = [
+        lambda: store.head("room 1"),
+        lambda: store.read("room 1"),
+        lambda: store.append("room 1", "e1", batch(21, 22)),
+        lambda: store.load_snapshot("room 1", Tier.ACTIVE),
+        lambda: store.save_snapshot("room 1", Tier.ACTIVE, head(20), b"x"),
+        lambda: store.truncate("room 1", 3),
+    ]
+    for call in calls:
+        with pytest.raises(DamagedStore, match="room 1: is set aside: "):
+            call()
+    for room in ("room 0", "room 2"):
+        assert store.read(room) == batch(1, 21)
+    assert store.rooms() == ("room 0", "room 1", "room 2")
+
+
+def test_a_damaged_snapshot_sets_its_room_aside(path: Path) -> None:
+    fill(path)
+    meddle(path, "UPDATE snapshot SET data = CAST(replace(data, 'room 1', 'room 2') AS BLOB)")
+    with SQLiteStore(path) as store:
+        assert store.load_snapshot("room 2", Tier.ACTIVE) == b"snapshot of room 2" * 9
+        with pytest.raises(DamagedStore, match="the ACTIVE snapshot fails its checksum"):
+            store.load_snapshot("room 1", Tier.ACTIVE)
+        check_set_aside(store)
+
+
+def test_a_damaged_dictionary_is_named(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        store.save_dictionary("d", b"words")
+        meddle(path, "UPDATE dictionary SET data = 'wards'")
+        with pytest.raises(DamagedStore, match="the dictionary d fails its checksum"):
+            store.load_dictionary("d")
+
+
+@pytest.mark.parametrize(
+    ("damage", "why"),
+    [
+        (DAMAGE["a flipped bit"], "fails its checksum"),
+        ("UPDATE snapshot SET crc = 0 WHERE 1", "the ACTIVE snapshot fails its checksum"),
+        ("DELETE FROM log WHERE seq = 20", "its log ends at seq 19, not at 20"),
+        ("UPDATE log SET data = 5, crc = 1 WHERE seq = 3", "fails its checksum"),
+        ("UPDATE room SET seq = 'x', logged = 'x' WHERE room_id = 'room 1' OR 1", "its log ends at seq 20, not at x"),
+    ],
+)
+def test_a_full_check_finds_it_on_opening(path: Path, damage: str, why: str) -> None:
+    fill(path)
+    meddle(path, damage if "room_id" in damage else f"{damage} AND room = 2" if "WHERE" in damage else damage)
+    with SQLiteStore(path, check="full") as store:
+        assert why in store.damaged()["room 1"]
+
+
+def test_a_torn_page_costs_the_rooms_on_it_and_no_others(path: Path) -> None:
+    fill(path, rooms=40, messages=60)
+    whole = path.read_bytes()
+    pages = len(whole) // 4096
+    outcomes = set()
+    for page in range(2, pages, 7):
+        path.write_bytes(whole[: page * 4096] + b"\xaa" * 4096 + whole[(page + 1) * 4096 :])
+        try:
+            with SQLiteStore(path) as store:
+                kept = [room for room in store.rooms() if room not in store.damaged()]
+                for room in kept:
+                    assert store.read(room) == batch(1, 61)
+                outcomes.add("others" if 20 < len(kept) < 40 else "few" if len(kept) < 40 else "all")
+        except DamagedStore:
+            outcomes.add("refused")
+        for beside in path.parent.glob("rooms.db-*"):
+            beside.unlink()
+    assert "others" in outcomes
+
+
+def test_a_doubly_used_page_is_not_written_to(path: Path) -> None:
+    fill(path, rooms=40, messages=60)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET rootpage = 7 WHERE name = 'dictionary'")
+    before = path.read_bytes()
+    with pytest.raises(DamagedStore):
+        SQLiteStore(path)
+    assert path.read_bytes()[4096:] == before[4096:]
+
+
+def test_a_truncated_file_is_damaged(path: Path) -> None:
+    fill(path, rooms=40)
+    path.write_bytes(path.read_bytes()[:9000])
+    with pytest.raises(DamagedStore):
+        SQLiteStore(path)
+
+
+def test_complaints_of_what_is_no_database(path: Path) -> None:
+    path.write_bytes(b"x" * 1000)
+    with closing(sqlite3.connect(path)) as connection:
+        assert complaints(connection) == ["file is not a database"]
+
+
+# -- reading -------------------------------------------------------------------------------------------------------
+
+
+def test_diagnostics_say_what_is_there(path: Path) -> None:
+    fill(path)
+    with SQLiteStore(path, synchronous="NORMAL") as store:
+        said = store.diagnostics()
+        assert (said.path, said.rooms, said.damaged, said.synchronous) == (str(path), 3, 0, "NORMAL")
+        assert said.file_bytes > 4096
+        assert said.sqlite_version == sqlite3.sqlite_version
+        store.append("room 0", "e1", batch(21, 22))
+        assert store.diagnostics().wal_bytes > 0
+        assert store.diagnostics().commits == said.commits + 1
+
+
+def test_a_reader_waits_its_turn(path: Path) -> None:
+    fill(path)
+    with SQLiteStore(path, readers=1) as store:
+        readers: Any = vars(store)["_readers"]
+        found: list[int] = []
+        with readers.lend():
+            thread = threading.Thread(target=lambda: found.append(len(store.rooms())))
+            thread.start()
+            thread.join(0.05)
+            assert found == []
+        thread.join()
+        assert found == [3]
+
+
+def test_a_connection_that_comes_back_after_the_end_is_closed(path: Path) -> None:
+    store = SQLiteStore(path)
+    readers: Any = vars(store)["_readers"]
+    with readers.lend() as connection:
+        store.close()
+    with pytest.raises(sqlite3.ProgrammingError):
+        connection.execute("SELECT 1")
+
+
+def test_a_reader_that_fails_is_replaced(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        readers: Any = vars(store)["_readers"]
+        with pytest.raises(StoreUnavailable, match="no such table"), readers.lend() as connection:
+            connection.execute("SELECT * FROM missing")
+        with pytest.raises(ZeroDivisionError), readers.lend():
+            raise ZeroDivisionError
+        assert store.rooms() == ()
+
+
+def test_no_files_are_left_beside(path: Path) -> None:
+    fill(path)
+    assert sorted(found.name for found in path.parent.iterdir()) == ["rooms.db", "rooms.db-owner"]
+
+
+def test_an_unknown_error_of_sqlite_is_unavailable() -> None:
+    assert type(translate("f", sqlite3.OperationalError("odd"))) is StoreUnavailable
+    moved = sqlite3.OperationalError("moved")
+    moved.sqlite_errorcode, moved.sqlite_errorname = sqlite3.SQLITE_READONLY_DBMOVED, "MOVED"
+    assert str(translate("f", moved)) == "f: moved (MOVED)"
+    assert type(translate("f", moved)) is StoreUnavailable
+
+
+def test_a_repeated_message_among_the_old_is_reported_after_truncation(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        entries = (*batch(1, 4), added(4, "m2"))
+        assert store.append("a", "e1", entries) == Appended(4, (4,))
+        store.save_snapshot("a", Tier.ACTIVE, head(3), b"x")
+        store.truncate("a", 3)
+        assert store.append("a", "e1", entries) == Appended(4, (4,))
