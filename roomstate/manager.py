@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from msgspec import structs
 
 from roomstate.effects import Appended, Deliver, Head, Loaded, Recovered
-from roomstate.errors import InvalidValue, RoomStateError, TooManyRooms, UnknownRoom
+from roomstate.errors import InvalidValue, Malformed, RoomStateError, TooManyRooms, UnknownRoom
 from roomstate.holding.durability import Durability
 from roomstate.holding.following import Following
 from roomstate.holding.interests import Interests
@@ -18,14 +18,17 @@ from roomstate.holding.notify import Mentions, NotificationRule, Replies
 from roomstate.holding.record import Bounds, Holding, House, Output, Request
 from roomstate.holding.tiering import Tiering
 from roomstate.holding.view import RoomView
+from roomstate.image import RoomImage
 from roomstate.metrics import Stats
 from roomstate.model import EMPTY, Status, Tier, Unread, check_id
-from roomstate.position import Gap
+from roomstate.position import Gap, Token
 from roomstate.residency.cache import RoomCache
+from roomstate.room.passage import image_of
 from roomstate.room.reduce import MakeMessage
 from roomstate.room.states import ActiveRoom, BackgroundRoom, CachedRoom, Limits
 from roomstate.room.tiers import Signal
 from roomstate.room.unread import ReadState
+from roomstate.sync.feed import MAX_MISSING, Missing, SnapshotNeeded
 from roomstate.updates import KINDS, LOGGED, MessageAdded, Update
 
 __all__ = ["RoomStateManager"]
@@ -564,6 +567,35 @@ class RoomStateManager:
             notifications=tuple(room.notifications or ()),
             ui_state=dict(active.ui_state) if active and active.ui_state else EMPTY,
         )
+
+    def token(self, room_id: str) -> Token:
+        """Return the resume position of a copy that has all that was told of a live room. Raises ``UnknownRoom``."""
+        holding = self._live(room_id)
+        assert holding.room is not None
+        return holding.feeding().token(holding.room, self._told(holding))
+
+    def since(self, room_id: str, token: Token | str, *, limit: int = MAX_MISSING) -> Missing | SnapshotNeeded:
+        """Return what a copy at ``token`` lacks of a live room, or that it needs a new image (`image`), and why.
+
+        A malformed token needs one too. O(answer). Raises ``UnknownRoom``.
+        """
+        holding = self._live(room_id)
+        assert holding.room is not None
+        try:
+            position = token if isinstance(token, Token) else Token.from_str(token)
+        except Malformed:
+            return SnapshotNeeded("malformed token")
+        return holding.feeding().since(holding.room, position, self._told(holding), limit)
+
+    def _told(self, holding: Holding) -> int:
+        """Return how far copies may know: what is not durable yet is not told where the log comes first."""
+        return holding.durable if self._house.durability == "logged" else holding.seq
+
+    def image(self, room_id: str) -> RoomImage:
+        """Return all of a live room as values, to start a copy from. O(messages). Raises ``UnknownRoom``."""
+        holding = self._live(room_id)
+        assert holding.room is not None
+        return image_of(holding.room, self._now, holding.sync_reads().image())
 
     def stats(self) -> Stats:
         """Return what the manager holds and has done, as a value. O(rooms)."""

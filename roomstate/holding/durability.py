@@ -214,6 +214,8 @@ class Durability:
             holding.durable = entry.seq
         if isinstance(entry.update, MessageAdded):
             self._posted(holding, entry.update.message, entry.seq)
+        elif holding.room is not None:
+            holding.feeding().note(entry, now)
         if house.durability != "logged":
             self.announce(holding, entry)
         if house.logged:

@@ -18,6 +18,7 @@ from roomstate.room.reduce import MakeMessage
 from roomstate.room.states import CachedRoom, Limits, LiveRoom
 from roomstate.room.tiers import LoadingSignal, next_status
 from roomstate.room.unread import ReadState
+from roomstate.sync.feed import RoomFeed
 from roomstate.updates import Update
 
 __all__ = ["Bounds", "Holding", "House", "Output", "Request"]
@@ -85,6 +86,8 @@ class Holding:
     packed: CachedRoom | None = None
     saving: RoomImage | None = None
     failures: int = 0
+    feed: RoomFeed | None = None
+    feed_floor: int = 0
     cursor: str | None = None
 
     @property
@@ -100,6 +103,12 @@ class Holding:
         if self.room is not None:
             return self.room.epoch
         return self.head.position.epoch if self.head is not None else ""
+
+    def feeding(self) -> RoomFeed:
+        """Return the room's feed, making one where there is none. O(1)."""
+        if self.feed is None:
+            self.feed = RoomFeed(self.feed_floor)
+        return self.feed
 
     @property
     def idle(self) -> bool:
@@ -229,6 +238,7 @@ class House:
         size = 0
         if not gone:
             size = _HOLDING_BYTES + holding.undurable_bytes + holding.reads.bytes
+            size += holding.feed.bytes if holding.feed is not None else 0
             room = holding.room
             if room is not None:
                 size += room.bytes

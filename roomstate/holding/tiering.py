@@ -103,6 +103,7 @@ class Tiering:
             holding.room_id, head.position.epoch, target, house.limits, head=head.position.seq, ordinal=head.ordinal
         )
         room.info = cached.info
+        holding.feed, holding.feed_floor = None, room.head
         holding.room, holding.packed, holding.durable = room, cached, max(holding.durable, cached.head.position.seq)
         holding.head = None
 
@@ -115,6 +116,7 @@ class Tiering:
                 holding.room_id, position.epoch, target, house.limits, head=position.seq, ordinal=ordinal
             )
             holding.head = None
+            holding.feed, holding.feed_floor = None, position.seq
         elif house.logged:
             holding.room = empty(holding.room_id, "", target, house.limits)
             holding.head_id = holding.head_id and house.forget(holding.head_id)
@@ -161,6 +163,7 @@ class Tiering:
             self.load_failed(holding, f"what was loaded ends at {room.head}, before {live.head}", now)
             return
         self._carry_over(live, room)
+        self._feed(holding, result, now)
         holding.room, holding.kept, holding.packed = room, None, None
         holding.failures = 0
         holding.durable = max(holding.durable, result.head.position.seq if result.head is not None else 0)
@@ -184,6 +187,19 @@ class Tiering:
         blank = empty(live.room_id, epoch, live.tier, house.limits, head=seq, ordinal=ordinal)
         blank.floor = 0  # the log has what is not held
         return blank
+
+    def _feed(self, holding: Holding, result: Loaded, now: float) -> None:
+        """Let the feed answer for all that was loaded and kept: clients of before a restart catch up from it."""
+        image, entries = result.image, (*result.entries, *(holding.kept or ()))
+        joined = image is not None and (not entries or entries[0].seq <= image.position.seq + 1)
+        floor = entries[0].seq - 1 if entries else 0
+        holding.feed = None
+        holding.feed_floor = image.position.seq if image is not None and joined else floor
+        seq = holding.feed_floor
+        for entry in entries:
+            if entry.seq > seq and not isinstance(entry.update, MessageAdded):
+                holding.feeding().note(entry, now)
+            seq = max(seq, entry.seq)
 
     def _carry_over(self, live: LiveRoom, room: LiveRoom) -> None:
         """Keep what only the live room knows: what took no seq."""

@@ -1,0 +1,1 @@
+"""Several copies of a room, kept in step."""
