@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum, IntEnum
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Protocol, runtime_checkable
 
 from msgspec import Meta, Struct
 
@@ -51,8 +50,23 @@ MAX_CONTENT = 1 << 18
 UNSTAMPED = datetime(1, 1, 1, tzinfo=UTC)
 """The timestamp of a message that was made without one: the manager stamps it with the time of its call."""
 
-EMPTY: Final[Mapping[str, Any]] = MappingProxyType({})
-"""The ``extra`` of a value that has none: one shared, read-only mapping, where a dict each would cost 64 bytes."""
+
+class _Empty(dict[str, Any]):
+    """An empty dict that stays empty, and is itself when copied or pickled."""
+
+    __slots__ = ()
+
+    def __reduce__(self) -> str:
+        return "EMPTY"
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("the shared empty mapping cannot be changed: give the value a dict of its own")
+
+    __setitem__ = setdefault = update = __ior__ = _refuse
+
+
+EMPTY: Final[Mapping[str, Any]] = _Empty()
+"""The ``extra`` of a value that has none: one for all, where a dict each would cost 64 bytes."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Time = Annotated[datetime, Meta(tz=True)]
