@@ -1,12 +1,12 @@
 """The default order of eviction: it learns from the traffic itself what is worth keeping.
 
-Each room has a *trait*: how often it was accessed (1 to 5 and more), and the usual time between its accesses.
-How long rooms of each trait stay away is learned (see `roomstate.residency.reuse`), from the rooms held and from
-a table of those that have left, and the room with the least worth goes, the newcomer included.
+Each room has a *trait*: how often it was accessed (1 to 5 and more), and the usual time between its
+accesses. How long rooms of each trait stay away is learned (see `roomstate.residency.reuse`), from the rooms
+held and from a table of those that have left, and the room with the least worth goes, the newcomer included.
 
-Nobody is looked at twice: a hand goes round, a few rooms are looked at for each one that leaves, and the least
-of them wait in a small pool. Hints (new messages, mentions, a likely visit) give a room another trait, so
-what they are worth is learned too.
+Nobody is looked at twice: a hand goes round, a few rooms are looked at for each one that leaves, and the
+least of them wait in a small pool. Hints (new messages, mentions, a likely visit) give a room another trait,
+so what they are worth is learned too.
 
 Measured against eight other policies in ``benchmarks/eviction.py``.
 """
@@ -73,8 +73,8 @@ def _older(trait: int, age: int) -> int:
 class AdaptivePolicy:
     """The default `EvictionPolicy`. Deterministic: the same calls give the same victims.
 
-    Memory: 14 bytes for each room held and at most 30 for those that have left. Cost: O(1) amortised for each
-    call. A newcomer may be the victim.
+    Memory: 14 bytes for each room held and at most 30 for those that have left. Cost: O(1) amortised for
+    each call. A newcomer may be the victim.
     """
 
     refuses = True
@@ -159,17 +159,15 @@ class AdaptivePolicy:
         if self._left < 0 or not self._pool:
             self._look(rows)
         pool, last, newest = self._pool, self._last, self._newest
-        while pool:
-            row = pool[-1][2]
-            if last[row] == pool[-1][1] and row != newest:
-                break
+        while pool and (last[pool[-1][2]] != pool[-1][1] or pool[-1][2] == newest):
             pool.pop()
-        if newest >= 0 and self._traits[newest] and (not pool or self._worth(rows, newest) < self._worth(rows, row)):
-            return newest
+        if newest >= 0 and self._traits[newest]:
+            if not pool or self._worth(rows, newest) < self._worth(rows, pool[-1][2]):
+                return newest
         return pool.pop()[2] if pool else self._held[0]
 
     def _look(self, rows: Rows) -> None:
-        """Move the hand over some more rooms, and keep the least of them and of the pool, the very least last."""
+        """Move the hand over some more rooms; keep the least of them and of the pool, the very least last."""
         self._left = _BATCH - 1
         start = self._hand if self._hand < len(self._held) else 0
         self._hand = start + _LOOKED_AT * _BATCH
@@ -219,8 +217,8 @@ class AdaptivePolicy:
 class GhostTable:
     """Trait and last access of rooms that have left, by a checksum of their ids: 10 bytes for each place.
 
-    One place for each checksum, the newer room takes it: so what is lost is lost at random, which the model can
-    account for. Two rooms of one checksum share their history; that costs a little worth, and no more.
+    One place for each checksum, the newer room takes it: so what is lost is lost at random, which the model
+    can account for. Two rooms of one checksum share their history; that costs a little worth, and no more.
     """
 
     def __init__(self) -> None:
@@ -230,7 +228,7 @@ class GhostTable:
         self._last = array("I", bytes(4 * self.size))
 
     def put(self, checksum: int, trait: int, last: int) -> tuple[int, int]:
-        """Remember a room; returns trait and last access of the one forgotten for it, (0, 0) if there was none."""
+        """Remember a room; returns trait and last access of the one forgotten for it, or (0, 0)."""
         at = checksum % self.size
         forgotten = self._traits[at], self._last[at]
         self._sums[at], self._traits[at], self._last[at] = checksum, trait, last

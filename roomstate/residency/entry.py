@@ -14,9 +14,7 @@ class Reason(enum.StrEnum):
     BYTES = "bytes"  #: more than ``max_bytes``
     EXPIRED = "expired"  #: its time-to-live ran out
     PRESSURE = "pressure"  #: ``shrink`` was called
-    REFUSED = (
-        "refused"  #: the newcomer itself: what is pinned leaves no place for it, or it is over the budget
-    )
+    REFUSED = "refused"  #: the newcomer itself: too large, no place beside the pinned, or worth the least
 
     __hash__ = str.__hash__  # the counters are keyed by it: Enum's own is a Python call
 

@@ -1,11 +1,11 @@
 """What a room is worth keeping: learned from how long others like it stayed away before they came back.
 
-Rooms are sorted into classes; for each class two counts are kept by age, of rooms that came back at that age and
-of rooms that were lost sight of at it. From these follow the chance of coming back at each age (the life table
-of Kaplan and Meier, which is right about what was lost sight of), and from that the *worth*: the most visits per
-unit of time in memory that can be had by keeping the room from now until some later age. That is Gittins' index,
-the best order there is if the times between visits are independent. It orders a loop by most recent use, a
-steady popularity by frequency and a drift by recency, because that is what the counts say.
+Rooms are sorted into classes; for each class two counts are kept by age, of rooms that came back at that age
+and of rooms that were lost sight of at it. From these follow the chance of coming back at each age (the life
+table of Kaplan and Meier, which is right about what was lost sight of), and from that the *worth*: the most
+visits per unit of time in memory that can be had by keeping the room from now until some later age. That is
+Gittins' index, the best order there is if the times between visits are independent. It orders a loop by most
+recent use, a steady popularity by frequency and a drift by recency, because that is what the counts say.
 
 Ages are counted in accesses to the whole cache, and sorted into buckets of half an octave.
 """
@@ -54,12 +54,12 @@ def bucket(age: int) -> int:
 class ReuseModel:
     """The counts of each class, and the worth that follows from them.
 
-    Classes are the leaves of a tree, given as the parent of each node (node 0 is the root, a parent comes before
-    its children). A class that has seen little borrows from its parent, which pools its children.
+    Classes are the leaves of a tree, given as the parent of each node (node 0 is the root, a parent comes
+    before its children). A class that has seen little borrows from its parent, which pools its children.
 
-    ``back`` and ``lost`` are for the caller to add ``one`` to, at ``node * AGES + bucket(age)``; ``worth`` is read
-    at the same place, and is brought up to date by `learn`. All are flat, because every access uses them.
-    Counts fade as ``one`` grows: that is cheaper than to shrink them all.
+    ``back`` and ``lost`` are for the caller to add ``one`` to, at ``node * AGES + bucket(age)``; ``worth``
+    is read at the same place, and is brought up to date by `learn`. All are flat, because every access uses
+    them. Counts fade as ``one`` grows: that is cheaper than to shrink them all.
     """
 
     def __init__(self, parents: Sequence[int]) -> None:
@@ -115,8 +115,8 @@ def _top(pool: Pool | None) -> int:
 def chances_of(pool: Pool, before: Sequence[float], weight: float, top: int = AGES) -> list[float]:
     """The chance of coming back in each bucket below ``top``, for a room that has stayed away until it.
 
-    ``pool`` holds the counts of those that came back and of those lost; ``before``, which counts for ``weight``
-    rooms, is what to believe where they say little. O(buckets).
+    ``pool`` holds the counts of those that came back and of those lost; ``before``, which counts for
+    ``weight`` rooms, is what to believe where they say little. O(buckets).
 
     >>> [round(chance, 2) for chance in chances_of(([5, 5], [0, 10]), [0.5, 0.5], 0.01, 2)]
     [0.25, 0.5]
