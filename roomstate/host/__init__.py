@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from roomstate.host.ports import Codec, StoringEffect, perform
+from roomstate.host.ports import Codec, StoringEffect, codec_for, perform
+from roomstate.host.sync import SyncHost
 
-__all__ = ["Codec", "StoringEffect", "perform"]
+__all__ = ["Codec", "StoringEffect", "SyncHost", "codec_for", "perform"]

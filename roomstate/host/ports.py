@@ -19,9 +19,11 @@ from roomstate.effects import (
 from roomstate.errors import DamagedSnapshot, StoreUnavailable
 from roomstate.image import RoomImage
 from roomstate.model import Tier
+from roomstate.snapshot.codec import SnapshotCodec
+from roomstate.snapshot.dictionary import Dictionary
 from roomstate.store.base import RoomStore
 
-__all__ = ["STORING", "Codec", "StoringEffect", "StoringResult", "perform"]
+__all__ = ["STORING", "Codec", "StoringEffect", "StoringResult", "codec_for", "perform"]
 
 STORING = (LoadHead, LoadSnapshot, LoadLog, AppendLog, SaveSnapshot)
 """The kinds of effect that `perform` carries out."""
@@ -41,6 +43,13 @@ class Codec(Protocol):
     def decode(self, data: bytes, /) -> RoomImage:
         """The image that was encoded. Raises a `SnapshotError` for anything else."""
         ...
+
+
+def codec_for(store: RoomStore | None) -> SnapshotCodec:
+    """A codec that can read whatever was written with the store's dictionaries."""
+    names = store.dictionaries() if store is not None else ()
+    found = [store.load_dictionary(name) for name in names] if store is not None else []
+    return SnapshotCodec(dictionaries=[Dictionary(data) for data in found if data is not None])
 
 
 def perform(effect: StoringEffect, store: RoomStore | None, codec: Codec) -> StoringResult:

@@ -1,0 +1,248 @@
+"""A manager that carries out its own effects, one after the other, in the thread that calls it."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TypeAlias
+
+from roomstate.effects import Deliver, Effect, Event, FetchMessages, Recovered
+from roomstate.errors import InvalidValue, StoreUnavailable
+from roomstate.holding.view import RoomView
+from roomstate.host.ports import STORING, Codec, codec_for, perform
+from roomstate.manager import RoomStateManager
+from roomstate.metrics import Stats
+from roomstate.model import Status, Tier, Unread
+from roomstate.position import Gap
+from roomstate.store.base import RoomStore
+from roomstate.updates import Update
+
+__all__ = ["Left", "SyncHost"]
+
+Left: TypeAlias = Effect | Event
+"""What a verb of the host returns: events, and those effects for which the host was given no port."""
+
+Outputs: TypeAlias = tuple[Left, ...]
+
+CLOSING_TRIES = 8
+"""How often `SyncHost.close` tries again to make everything durable before it gives up."""
+
+
+class SyncHost:
+    """Drives a `RoomStateManager` against a store: every verb of the manager, done to the end before it returns.
+
+    ``store`` and ``codec`` carry out what is to be loaded, appended and saved (`host.ports.perform`); ``deliver`` is
+    called with each `Deliver`, in order; ``fetch`` is called with each `FetchMessages` and returns what was missing,
+    or raises. Effects without a port come back from the verb, in order, among its events; answer those that ask for
+    something with `complete` or `fail`. What fails at the store is tried again by the manager at its own deadlines:
+    call `tick` when `next_deadline` is due.
+
+    Without a ``manager`` one is made of ``options`` (see `RoomStateManager`), with durability "logged" if there is a
+    store. It belongs to one thread. ``deliver`` and ``fetch`` may call verbs: those return () at once, and what they
+    bring comes back from the verb under way. What ``deliver`` raises goes to its caller; what was still to be done is
+    done by the next verb.
+
+    >>> from roomstate.store import MemoryStore
+    >>> from roomstate.model import Message
+    >>> from roomstate.updates import MessageAdded
+    >>> told = []
+    >>> with SyncHost(store=MemoryStore(), deliver=told.append) as host:
+    ...     _ = host.enter("ada", "rust")
+    ...     _ = host.publish("rust", MessageAdded(Message("1", "bob", "hi ada")))
+    ...     print(host.view("rust").durable, told[0].recipients)
+    1 ('ada',)
+    """
+
+    def __init__(
+        self,
+        manager: RoomStateManager | None = None,
+        *,
+        store: RoomStore | None = None,
+        codec: Codec | None = None,
+        deliver: Callable[[Deliver], object] | None = None,
+        fetch: Callable[[FetchMessages], Recovered] | None = None,
+        clock: Callable[[], float] = time.time,
+        **options: Any,
+    ) -> None:
+        if manager is not None and options:
+            raise InvalidValue(next(iter(options)), "belongs to the manager, which was given")
+        options.setdefault("durability", "none" if store is None else "logged")
+        self.manager = manager if manager is not None else RoomStateManager(clock=clock, **options)
+        self._store, self._codec = store, codec if codec is not None else codec_for(store)
+        self._deliver, self._fetch = deliver, fetch
+        self._todo: deque[Left] = deque()
+        self._driving = False
+        self._closed = False
+
+    # -- driving -----------------------------------------------------------------------------------------------------
+
+    def _drive(self, outputs: tuple[Left, ...]) -> Outputs:
+        """Carry out effects until none is left; what is for the caller."""
+        if not outputs and not self._todo:
+            return ()
+        self._todo.extend(outputs)
+        if self._driving:
+            return ()
+        left: list[Left] = []
+        self._driving = True
+        try:
+            while self._todo:
+                self._carry_out(self._todo.popleft(), left)
+        finally:
+            self._driving = False
+        return tuple(left)
+
+    def _carry_out(self, item: Left, left: list[Left]) -> None:
+        if isinstance(item, Deliver) and self._deliver is not None:
+            self._deliver(item)
+        elif isinstance(item, STORING):
+            self._answer(item.request_id, lambda: perform(item, self._store, self._codec))
+        elif isinstance(item, FetchMessages) and self._fetch is not None:
+            fetch = self._fetch
+            self._answer(item.request_id, lambda: fetch(item))
+        else:
+            left.append(item)
+
+    def _answer(self, request_id: int, work: Callable[[], object]) -> None:
+        try:
+            result = work()
+        except Exception as error:  # whatever a store, a codec or a source raises: the manager keeps what it holds
+            self._todo.extend(self.manager.fail(request_id, error))
+        else:
+            self._todo.extend(self.manager.complete(request_id, result))
+
+    # -- the manager's verbs -----------------------------------------------------------------------------------------
+
+    def enter(self, viewer: str, room_id: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.enter`; when it returns the room is as full as the store can make it."""
+        return self._drive(self.manager.enter(viewer, room_id, user=user, now=now))
+
+    def follow(self, viewer: str, room_id: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.follow`."""
+        return self._drive(self.manager.follow(viewer, room_id, user=user, now=now))
+
+    def leave(self, viewer: str, room_id: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.leave`."""
+        return self._drive(self.manager.leave(viewer, room_id, now=now))
+
+    def disconnect(self, viewer: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.disconnect`."""
+        return self._drive(self.manager.disconnect(viewer, now=now))
+
+    def promote(self, room_id: str, tier: Tier = Tier.ACTIVE, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.promote`."""
+        return self._drive(self.manager.promote(room_id, tier, now=now))
+
+    def demote(self, room_id: str, tier: Tier = Tier.UNLOADED, *, now: float | None = None) -> tuple[Tier, Outputs]:
+        """See `RoomStateManager.demote`; the tier is the one reached after what had to be saved was saved."""
+        _, outputs = self.manager.demote(room_id, tier, now=now)
+        left = self._drive(outputs)
+        return self.manager.tier(room_id), left
+
+    def publish(self, room_id: str, update: Update, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.publish`; with durability "logged" the log has it when this returns, or is behind.
+
+        ``view(room_id).durable`` says how far the log is safe, and `SaveFailed` among what is returned why it is not.
+        """
+        return self._drive(self.manager.publish(room_id, update, now=now))
+
+    def receive(self, room_id: str, update: Update, *, cursor: str | None = None, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.receive`."""
+        return self._drive(self.manager.receive(room_id, update, cursor=cursor, now=now))
+
+    def disconnected(self, room_id: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.disconnected`."""
+        return self._drive(self.manager.disconnected(room_id, now=now))
+
+    def connected(self, room_id: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.connected`."""
+        return self._drive(self.manager.connected(room_id, now=now))
+
+    def mark_read(
+        self, viewer: str, room_id: str, message_id: str | None = None, *, now: float | None = None
+    ) -> Outputs:
+        """See `RoomStateManager.mark_read`."""
+        return self._drive(self.manager.mark_read(viewer, room_id, message_id, now=now))
+
+    def set_ui_state(self, viewer: str, room_id: str, state: Any, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.set_ui_state`."""
+        return self._drive(self.manager.set_ui_state(viewer, room_id, state, now=now))
+
+    def complete(self, request_id: int, result: object = None, *, now: float | None = None) -> Outputs:
+        """Answer an effect that came back because the host has no port for it; see `RoomStateManager.complete`."""
+        return self._drive(self.manager.complete(request_id, result, now=now))
+
+    def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
+        """Say why such an effect could not be carried out; see `RoomStateManager.fail`."""
+        return self._drive(self.manager.fail(request_id, error, now=now))
+
+    def tick(self, *, now: float | None = None) -> Outputs:
+        """Do what is due: lapses, retries, expiry. Call it when `next_deadline` is due."""
+        return self._drive(self.manager.tick(now=now))
+
+    # -- reading -----------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> float | None:
+        """See `RoomStateManager.next_deadline`."""
+        return self.manager.next_deadline()
+
+    def view(self, room_id: str) -> RoomView:
+        """See `RoomStateManager.view`."""
+        return self.manager.view(room_id)
+
+    def tier(self, room_id: str) -> Tier:
+        """See `RoomStateManager.tier`."""
+        return self.manager.tier(room_id)
+
+    def status(self, room_id: str) -> Status:
+        """See `RoomStateManager.status`."""
+        return self.manager.status(room_id)
+
+    def gaps(self, room_id: str) -> tuple[Gap, ...]:
+        """See `RoomStateManager.gaps`."""
+        return self.manager.gaps(room_id)
+
+    def unread(self, user: str, room_id: str) -> Unread:
+        """See `RoomStateManager.unread`."""
+        return self.manager.unread(user, room_id)
+
+    def known(self) -> tuple[str, ...]:
+        """See `RoomStateManager.known`."""
+        return self.manager.known()
+
+    def stats(self) -> Stats:
+        """See `RoomStateManager.stats`."""
+        return self.manager.stats()
+
+    # -- the end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Make durable what is not, then close the store. A second call does nothing.
+
+        Raises `StoreUnavailable` where the store still refuses after ``CLOSING_TRIES`` tries: then it stays open, what
+        is not durable stays in memory, and close can be called again.
+        """
+        if self._closed:
+            return
+        self._drive(())
+        for _ in range(CLOSING_TRIES):
+            due = self.manager.next_deadline()
+            if not self.manager.stats().undurable_bytes or due is None:
+                break
+            self._drive(self.manager.tick(now=due))  # ahead of the clock: nobody else will use this manager
+        undurable = self.manager.stats().undurable_bytes
+        if undurable:
+            raise StoreUnavailable("store", f"{undurable} bytes could not be made durable")
+        self._closed = True
+        if self._store is not None:
+            self._store.close()
+
+    def __enter__(self) -> SyncHost:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
