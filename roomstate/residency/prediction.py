@@ -199,9 +199,7 @@ class RecencyPredictor:
     [('go', 0.62), ('rust', 0.17)]
     """
 
-    def __init__(
-        self, *, max_viewers: int = 10_000, rooms_per_viewer: int = 20, max_rooms: int = 100_000
-    ) -> None:
+    def __init__(self, *, max_viewers: int = 10_000, rooms_per_viewer: int = 20, max_rooms: int = 100_000) -> None:
         self.max_viewers = at_least("max_viewers", max_viewers, 1)
         self.rooms_per_viewer = at_least("rooms_per_viewer", rooms_per_viewer, 2)
         self._numbers = RoomNumbers(max_rooms)
