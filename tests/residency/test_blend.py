@@ -171,7 +171,7 @@ def test_names_that_no_encoding_takes_are_names() -> None:
 
 def test_a_viewer_takes_less_than_two_kilobytes() -> None:
     rooms = [f"room-{at}" for at in range(40)]
-    viewers = [f"viewer-{at}" for at in range(50)]
+    viewers = [f"viewer-{at}" for at in range(200)]
     blend = BlendedPredictor(place=lambda room: room)
     for at in range(len(rooms) * 20):  # everything common is in place
         blend.visited("first", rooms[at * 7 % 40], float(at))
@@ -181,7 +181,7 @@ def test_a_viewer_takes_less_than_two_kilobytes() -> None:
     before = tracemalloc.get_traced_memory()[0]
     for at, viewer in enumerate(viewers):
         blend.preferences(viewer, rooms[:4])
-        for turn in range(TRAIL + 10):
+        for turn in range(TRAIL):
             blend.visited(viewer, rooms[(at + turn) % 40], 1000.0 + at)
             blend.activity(rooms[(at + turn) % 40], viewer, "message", 1000.0 + at)
         blend.activity(rooms[at % 40], viewer, "mention", 1000.0 + at)
