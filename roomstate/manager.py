@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from secrets import token_hex
 from typing import Any, Final, Literal
 
 from msgspec import structs
@@ -42,6 +41,13 @@ _ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
     "save": (bytes,),
     "fetch": (Recovered,),
 }
+
+
+def _random_epoch() -> str:
+    """Return 64 random bits: no two epochs of a room will ever be the same."""
+    from secrets import token_hex  # here: it costs 8 ms, of which an import of roomstate would notice
+
+    return token_hex(8)
 
 
 def _positive(where: str, value: float) -> None:
@@ -89,7 +95,7 @@ class RoomStateManager:
         rules: Sequence[NotificationRule] | None = None,
         make_message: MakeMessage | None = None,
         clock: Callable[[], float] = time.time,
-        new_epoch: Callable[[], str] = lambda: token_hex(8),
+        new_epoch: Callable[[], str] | None = None,
         max_bytes: int = 256 * 2**20,
         max_undurable_bytes: int = 16 * 2**20,
         max_waiting: int = 1000,
@@ -133,7 +139,7 @@ class RoomStateManager:
             interests=Interests(**others),  # type: ignore[arg-type]
             cache=cache if cache is not None else RoomCache(),
             durability=durability,
-            new_epoch=new_epoch,
+            new_epoch=new_epoch if new_epoch is not None else _random_epoch,
             make=make_message,
         )
         self._durability = Durability(self._house, tuple(rules) if rules is not None else (Mentions(), Replies()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from attrs import frozen
+from msgspec import Struct
 
 from roomstate.model import Tier
 from roomstate.residency.cache import CacheStats
@@ -12,8 +12,7 @@ from roomstate.residency.cache import CacheStats
 __all__ = ["Stats"]
 
 
-@frozen
-class Stats:
+class Stats(Struct, frozen=True):
     """One reading of a manager.
 
     ``rooms`` and ``bytes`` are by tier (UNLOADED holds neither). ``undurable_bytes`` wait for the log. ``counts`` are

@@ -6,7 +6,7 @@ Interests lapse: a viewer who has done nothing in a room for ``idle_active_s`` o
 
 from __future__ import annotations
 
-from attrs import define, field
+from msgspec import Struct, field
 
 from roomstate.errors import InvalidValue, RateLimited, TooManyRooms, UnknownViewer
 from roomstate.holding.deadlines import Deadlines
@@ -15,20 +15,18 @@ from roomstate.model import Tier, check_id
 __all__ = ["Interest", "Interests", "Viewer"]
 
 
-@define(eq=False, slots=True, weakref_slot=False)
-class Interest:
+class Interest(Struct, eq=False):
     """One viewer's interest in one room: ``tier`` is ACTIVE or BACKGROUND, ``touched`` when it was last renewed."""
 
     tier: Tier
     touched: float
 
 
-@define(eq=False, slots=True, weakref_slot=False)
-class Viewer:
+class Viewer(Struct, eq=False):
     """One connection, whose it is, and the rooms that it is interested in."""
 
     user: str
-    rooms: dict[str, Interest] = field(factory=dict)
+    rooms: dict[str, Interest] = field(default_factory=dict)
     moves: float = 0.0  # what is left of the rate allowance, at ``moved_at``
     moved_at: float = 0.0
 

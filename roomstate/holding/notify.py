@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from roomstate.errors import InvalidValue
 from roomstate.model import EMPTY, MessageLike
@@ -61,8 +61,7 @@ class NotificationRule(Protocol):
 _MENTION = re.compile(r"@([\w.\-]+)")
 
 
-@frozen
-class Mentions:
+class Mentions(Struct, frozen=True):
     """Those named with an @ in the text: ``@ada``. ``names`` maps what is written to user ids, where they differ.
 
     >>> from roomstate.model import Message
@@ -81,8 +80,7 @@ class Mentions:
                 yield self.names.get(name, name)
 
 
-@frozen
-class Replies:
+class Replies(Struct, frozen=True):
     """The author of the message that this one answers, by the id in ``extra["reply_to"]``."""
 
     field: str = "reply_to"
@@ -96,7 +94,7 @@ class Replies:
         return () if author is None else (author,)
 
 
-def _patterns(watched: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str]]:
+def _watchers(watched: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str]]:
     users: dict[str, list[str]] = {}
     for user, words in watched.items():
         for word in words:
@@ -106,23 +104,19 @@ def _patterns(watched: Mapping[str, Iterable[str]]) -> Mapping[str, Sequence[str
     return users
 
 
-@frozen
 class Keywords:
     """Those who watch a word that the text has: ``Keywords({"ada": ["rust", "borrow checker"]})``, in any case."""
 
-    watched: Mapping[str, Iterable[str]]
-    kind: str = "keyword"
-    trigger: Trigger = Trigger.ANYTHING
-    _users: Mapping[str, Sequence[str]] = field(init=False, repr=False, eq=False)
-    _pattern: re.Pattern[str] = field(init=False, repr=False, eq=False)
+    __slots__ = ("_pattern", "_users", "kind", "trigger", "watched")
 
-    def __attrs_post_init__(self) -> None:
-        """Compile the words into one pattern, the longest first."""
-        users = _patterns(self.watched)
-        words = sorted(users, key=lambda word: (-len(word), word))
+    def __init__(self, watched: Mapping[str, Iterable[str]], kind: str = "keyword") -> None:
+        self.watched: Mapping[str, Iterable[str]] = watched
+        self.kind: str = kind
+        self.trigger: Trigger = Trigger.ANYTHING
+        self._users = _watchers(watched)
+        words = sorted(self._users, key=lambda word: (-len(word), word))  # the longest first
         pattern = r"(?<!\w)(?:" + "|".join(map(re.escape, words)) + r")(?!\w)" if words else r"(?!)"
-        object.__setattr__(self, "_users", users)
-        object.__setattr__(self, "_pattern", re.compile(pattern))
+        self._pattern = re.compile(pattern)
 
     def concerns(self, message: MessageLike, members: Members | None) -> Iterable[str]:
         """Return the users who watch a word of the text. O(length of the text)."""
@@ -130,8 +124,7 @@ class Keywords:
             yield from self._users[word]
 
 
-@frozen
-class Everything:
+class Everything(Struct, frozen=True):
     """``users`` hear of every message in the rooms that they are members of."""
 
     users: Sequence[str]

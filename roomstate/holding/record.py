@@ -6,7 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from attrs import define, field, frozen
+from msgspec import Struct, field
 
 from roomstate.effects import Audience, Effect, Event, Head, LogEntry, StatusChanged, TierChanged
 from roomstate.holding.deadlines import Deadlines
@@ -28,8 +28,7 @@ Output: TypeAlias = Effect | Event
 _HOLDING_BYTES = 900  # a holding with its deques and an audience of few, measured by `python -m benchmarks memory`
 
 
-@frozen
-class Bounds:
+class Bounds(Struct, frozen=True):
     """Every bound of a manager, in the unit that it names; see `RoomStateManager` for where the defaults come from."""
 
     max_bytes: int
@@ -41,16 +40,14 @@ class Bounds:
     max_retry_s: float
 
 
-@frozen
-class Request:
+class Request(Struct, frozen=True):
     """What an outstanding request asked for: ``kind`` is head, load, append, save or fetch."""
 
     kind: str
     room_id: str
 
 
-@define(eq=False, slots=True, weakref_slot=False)
-class Holding:
+class Holding(Struct, eq=False):
     """One room that is live, or whose log is being written to.
 
     ``room`` is None while only the head is known (or not even that): the room itself is at rest. ``plain`` says that a
@@ -74,8 +71,8 @@ class Holding:
     account_at: int = 0
     bytes: int = 0
     durable: int = 0
-    waiting: deque[Update] = field(factory=deque)
-    undurable: deque[LogEntry] = field(factory=deque)
+    waiting: deque[Update] = field(default_factory=deque)
+    undurable: deque[LogEntry] = field(default_factory=deque)
     undurable_bytes: int = 0
     appending: int = 0
     append_id: int = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from msgspec import Struct
 
 from roomstate.model import (
     EMPTY,
@@ -27,8 +27,7 @@ _NO_INFO = RoomInfo()
 _NO_CONFIG = RoomConfig()
 
 
-@frozen(eq=False)
-class RoomView:
+class RoomView(Struct, frozen=True, eq=False):
     """One room as it was at ``revision``; later changes do not show. Taking one costs 1-3 µs for 1000 messages.
 
     ``messages`` are in order; those in ``(held_after, position.seq]`` are all here but for ``gaps``, those in

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from attrs import define, field
-from msgspec import Struct
+from msgspec import Struct, field
 
 from roomstate.effects import Head
 from roomstate.errors import DamagedSnapshot
@@ -44,8 +43,7 @@ class Limits(Struct, frozen=True):
         return self.active_messages if tier is Tier.ACTIVE else self.background_messages
 
 
-@define(eq=False, slots=True, weakref_slot=False)
-class LiveRoom:
+class LiveRoom(Struct, eq=False):
     """What ACTIVE and BACKGROUND rooms share.
 
     ``head`` is the seq of the last update applied, ``floor`` the position at and below which nothing is known.
@@ -102,24 +100,22 @@ class LiveRoom:
             self.notifications.check()
 
 
-@define(eq=False, slots=True, weakref_slot=False)
-class BackgroundRoom(LiveRoom):
+class BackgroundRoom(LiveRoom, eq=False):
     """A followed room: the newest 50 messages, how many are present, the configuration, notifications."""
 
     present: int = 0
 
 
-@define(eq=False, slots=True, weakref_slot=False)
-class ActiveRoom(LiveRoom):
+class ActiveRoom(LiveRoom, eq=False):
     """A room that somebody looks at: up to 1000 messages, the members, moderation, typing, and per-viewer UI state.
 
     ``typing`` maps a user to the time at which they are taken to have stopped.
     """
 
-    roster: Roster = field(factory=Roster)
+    roster: Roster = field(default_factory=Roster)
     moderation: Mapping[str, Any] = EMPTY
-    typing: dict[str, float] = field(factory=dict)
-    ui_state: dict[str, Any] = field(factory=dict)
+    typing: dict[str, float] = field(default_factory=dict)
+    ui_state: dict[str, Any] = field(default_factory=dict)
 
     tier = Tier.ACTIVE
 
@@ -130,8 +126,7 @@ class ActiveRoom(LiveRoom):
         return self._base_bytes() + self.roster.bytes + extra
 
 
-@define(eq=False, frozen=True, slots=True, weakref_slot=False)
-class CachedRoom:
+class CachedRoom(Struct, frozen=True, eq=False):
     """A room at rest, as its packed bytes tell without being decompressed.
 
     Packed are a 2-byte length, this record as JSON, and the snapshot (empty: it lies in the store).
@@ -187,8 +182,7 @@ class _Packed(Struct, frozen=True, array_like=True):
 _decode_packed = msgspec.json.Decoder(_Packed).decode
 
 
-@define(eq=False, frozen=True, slots=True, weakref_slot=False)
-class UnloadedRoom:
+class UnloadedRoom(Struct, frozen=True, eq=False):
     """A room of which only the id is here."""
 
     room_id: str
