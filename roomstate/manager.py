@@ -229,17 +229,28 @@ class RoomStateManager:
             self._tiering.signal(room_id, Signal.ENTER if tier is Tier.ACTIVE else Signal.FOLLOW, now)
         return self._end(now)
 
-    def demote(self, room_id: str, tier: Tier = Tier.UNLOADED, *, now: float | None = None) -> tuple[Tier, Outputs]:
+    def demote(
+        self,
+        room_id: str,
+        tier: Tier = Tier.UNLOADED,
+        *,
+        keep_notifications: bool = True,
+        now: float | None = None,
+    ) -> tuple[Tier, Outputs]:
         """Give up the host's own interest down to ``tier``; return the tier that the room is at now, and the outputs.
 
         The room stays as high as viewers ask for, and until what it holds is safe: then it moves by itself. With
-        UNLOADED a cached room is dropped from memory. Raises ``UnknownRoom``.
+        UNLOADED a cached room is dropped from memory. ``keep_notifications`` False forgets them. Raises
+        ``UnknownRoom``.
         """
         now = self._begin(now)
         self._known(room_id)
         holding = self._holdings.get(room_id)
         if holding is not None and holding.own > tier:
             holding.own = tier if tier >= Tier.BACKGROUND else Tier.UNLOADED
+        if not keep_notifications and holding is not None and holding.room is not None:
+            holding.room.notifications = None
+            holding.room.changes += 1
         old = self._house.tier(room_id)
         if old is Tier.CACHED and tier is Tier.UNLOADED:
             self._tiering.signal(room_id, Signal.PURGE, now)

@@ -15,6 +15,7 @@ from roomstate.holding.record import Holding, House
 from roomstate.holding.tiering import Tiering
 from roomstate.position import Gap
 from roomstate.room.reduce import Outcome, apply, check_message
+from roomstate.room.states import ActiveRoom
 from roomstate.room.tiers import LoadingSignal
 from roomstate.updates import MessageAdded, Update
 
@@ -50,6 +51,8 @@ class Following:
             self._tiering.wake(holding, now)
             assert holding.room is not None
             holding.room.timeline.by_time = True
+        if isinstance(holding.room, ActiveRoom):
+            holding.room.roster.complete = False  # who was there before is the source's to say
         self._house.refile(holding)
         self._durability.take(holding, update, now)
         if cursor is not None:

@@ -25,10 +25,16 @@ _SHARED = ("room_id", "epoch", "timeline", "head", "floor", "changes", "info", "
 def empty(
     room_id: str, epoch: str, tier: Tier, limits: Limits, *, head: int = 0, ordinal: int = 0, by_time: bool = False
 ) -> LiveRoom:
-    """Return a room that holds nothing and has come as far as ``head``. O(1)."""
+    """Return a room that holds nothing and has come as far as ``head``. O(1).
+
+    Of a log that has only begun (at seq 0 of a known epoch) all members are known: there are none.
+    """
     kind = ActiveRoom if tier is Tier.ACTIVE else BackgroundRoom
     timeline = Timeline(limits.messages(tier), limits.room_bytes, by_time=by_time, after=head, ordinal=ordinal)
-    return kind(room_id=room_id, epoch=epoch, timeline=timeline, head=head, floor=head)
+    room = kind(room_id=room_id, epoch=epoch, timeline=timeline, head=head, floor=head)
+    if isinstance(room, ActiveRoom):
+        room.roster.complete = head == 0 and epoch != "" and not by_time
+    return room
 
 
 def promoted(room: LiveRoom, limits: Limits) -> ActiveRoom:
@@ -39,13 +45,11 @@ def promoted(room: LiveRoom, limits: Limits) -> ActiveRoom:
     return active
 
 
-def demoted(room: ActiveRoom, limits: Limits, *, keep_notifications: bool = True) -> BackgroundRoom:
+def demoted(room: ActiveRoom, limits: Limits) -> BackgroundRoom:
     """Return the BACKGROUND room of ``room``, which is not to be used again; older messages are dropped. O(n)."""
     room.timeline.resize(limits.background_messages)
     background = BackgroundRoom(**{name: getattr(room, name) for name in _SHARED}, present=room.roster.present)
     background.changes += 1
-    if not keep_notifications:
-        background.notifications = None
     return background
 
 
