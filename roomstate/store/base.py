@@ -90,8 +90,8 @@ class RoomStore(Protocol):
     def truncate(self, room_id: str, upto: int, limit: int | None = None) -> int:
         """Drop the log's entries in ``(0, upto]``, at most ``limit`` of them, oldest first; returns how many.
 
-        ``upto`` may not lie beyond the newest snapshot (`InvalidValue`): what is dropped was in it, or had left it.
-        The ids of the dropped messages are forgotten too. 0 for an unknown room.
+        What lies beyond the newest snapshot stays, whatever ``upto`` is: so the room can always be brought back. The
+        ids of the dropped messages are forgotten: a late copy of one would be a new message. 0 for an unknown room.
         """
         ...
 

@@ -12,7 +12,7 @@ import attrs
 from sortedcontainers import SortedDict
 
 from roomstate.effects import Appended, Head, LogEntry
-from roomstate.errors import InvalidValue, StoreFull, StoreUnavailable
+from roomstate.errors import StoreFull, StoreUnavailable
 from roomstate.model import Tier, check_id
 from roomstate.store.base import PAGE, best_tier
 from roomstate.store.checks import check_data, check_range, check_read, check_snapshot
@@ -157,9 +157,8 @@ class MemoryStore:
         with self._open():
             room = self._rooms.get(room_id) or _Room()
             newest = max((head.position.seq for head, _ in room.snapshots.values()), default=0)
-            if room.end and upto > newest:
-                raise InvalidValue("upto", f"must be at most {newest}, the newest snapshot's seq, got {upto}")
-            count = room.at(upto) if limit is None else min(room.at(upto), limit)
+            count = room.at(min(upto, newest))
+            count = count if limit is None else min(count, limit)
             dropped, room.rows[:count] = room.rows[:count], []
             self._bytes -= _size(dropped)
             for row in dropped:

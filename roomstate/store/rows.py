@@ -6,9 +6,9 @@ system notices a flipped bit or two swapped rows.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -64,7 +64,7 @@ class End(NamedTuple):
 
 def sound(data: object, crc: int) -> bool:
     """Whether a snapshot or dictionary is what was written."""
-    return isinstance(data, bytes) and zlib.crc32(data) == crc
+    return isinstance(data, bytes) and crc32(data) == crc
 
 
 def _plain(value: object) -> object:
@@ -89,7 +89,7 @@ def encode(update: Update) -> bytes:
 
 def checksum(seq: int, ordinal: int, data: bytes | None) -> int:
     """CRC-32 of what a row holds and where."""
-    return zlib.crc32(data or b"", zlib.crc32(b"%d %d" % (seq, ordinal)))
+    return crc32(data or b"", (seq * 0x9E3779B1 + ordinal) & 0xFFFFFFFF)
 
 
 def decode(room_id: str, row: Row) -> LogEntry:
@@ -105,13 +105,16 @@ def decode(room_id: str, row: Row) -> LogEntry:
         raise DamagedStore(room_id, f"the log's entry at seq {row.seq} is no update: {error}") from None
 
 
+_LOGGED: Final = frozenset(LOGGED)
+
+
 def _to_row(entry: LogEntry) -> Row:
-    update = entry.update
-    if not isinstance(update, LOGGED):
-        raise InvalidValue("entries", f"{type(update).__name__} at seq {entry.seq} is ephemeral and takes no seq")
+    seq, ordinal, update = entry.seq, entry.ordinal, entry.update
+    if type(update) not in _LOGGED:
+        raise InvalidValue("entries", f"{type(update).__name__} at seq {seq} is ephemeral and takes no seq")
     data = encode(update)
     message_id = update.message.id if isinstance(update, MessageAdded) else None
-    return Row(entry.seq, entry.ordinal, message_id, data, checksum(entry.seq, entry.ordinal, data))
+    return Row(seq, ordinal, message_id, data, checksum(seq, ordinal, data))
 
 
 def to_rows(entries: Sequence[LogEntry]) -> list[Row]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from roomstate.effects import Appended, Head
-from roomstate.errors import DamagedStore, InvalidValue
+from roomstate.errors import DamagedStore
 from roomstate.model import Tier
 from roomstate.position import MAX_SEQ
 from roomstate.store.base import best_tier
@@ -180,9 +180,7 @@ def truncate(connection: sqlite3.Connection, room_id: str, upto: int, limit: int
     found = find(connection, room_id)
     if found is None:
         return 0
-    newest = max(_snapshots(connection, found.key).values(), default=0)
-    if upto > newest:
-        raise InvalidValue("upto", f"must be at most {newest}, the newest snapshot's seq, got {upto}")
+    upto = min(upto, max(_snapshots(connection, found.key).values(), default=0))
     if limit is not None:
         upto = _bounded(connection, found.key, upto, limit)
     return connection.execute("DELETE FROM log WHERE room = ? AND seq <= ?", (found.key, upto)).rowcount
