@@ -7,6 +7,7 @@ ms and twice the memory (measured: DESIGN, Residency).
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from struct import Struct
@@ -15,16 +16,17 @@ from roomstate.residency.entry import Entry
 
 RECENT = 10  #: accesses that are remembered one by one: as many as a HIGH frequency asks for
 _GAPS = RECENT - 1
+_TICKS = 8.0  # gaps between accesses are kept in eighths of a second: 2 bytes hold more than two hours
 _NEVER = float("-inf")
-_GHOST = Struct(f"<dQ{_GAPS}f")
-_NO_GAPS = array("f", bytes(4 * _GAPS))
-_MOST = 2**16 - 1  # hints saturate: past this many, more of them say nothing new
+_GHOST = Struct(f"<dI{_GAPS}H")
+_NO_GAPS = array("H", bytes(2 * _GAPS))
+_MOST = 2**8 - 1  # messages and mentions saturate: past this many, more of them say nothing new
 
 
 class Rows:
     """The columns. Reading a row gives an `Entry`; only the cache writes.
 
-    Memory: about 260 bytes for each row beyond its packed bytes, with an id of 11 characters.
+    Memory: about 240 bytes for each row beyond its packed bytes, with an id of 11 characters.
     """
 
     def __init__(self, ghosts: int) -> None:
@@ -33,13 +35,10 @@ class Rows:
         self._ids: list[str] = []
         self._stored = array("d")
         self._accessed = array("d")
-        self._accesses = array("Q")
+        self._accesses = array("I")
         self._priority = array("B")
-        self._messages = array("H")
-        self._mentions = array("H")
-        self._likelihood = array("f")
-        self._hinted = array("B")
-        self._gaps = array("f")  # seconds between accesses, a ring of _GAPS for each row
+        self._hints = array("I")  # messages, mentions (8 bits each), likelihood (16), in one
+        self._gaps = array("H")  # between accesses, a ring of _GAPS for each row
         self._free: list[int] = []
         self._ghosts = Ghosts(ghosts)
 
@@ -48,7 +47,7 @@ class Rows:
 
     def __getitem__(self, row: int) -> Entry:
         """The facts about one row. O(1)."""
-        accessed = self._accessed[row]
+        accessed, hints = self._accessed[row], self._hints[row]
         return Entry(
             self._ids[row],
             self.size(row),
@@ -56,9 +55,9 @@ class Rows:
             None if accessed == _NEVER else accessed,
             self._accesses[row],
             self._priority[row],
-            self._messages[row],
-            self._mentions[row],
-            self._likelihood[row],
+            hints >> 24,
+            hints >> 16 & _MOST,
+            (hints & 0xFFFF) / 0xFFFF,
         )
 
     def room_id(self, row: int) -> str:
@@ -84,7 +83,7 @@ class Rows:
             self._accessed[row] = _NEVER
         else:
             self._accessed[row], self._accesses[row], *gaps = _GHOST.unpack(ghost)
-            self._gaps[row * _GAPS : (row + 1) * _GAPS] = array("f", gaps)
+            self._gaps[row * _GAPS : (row + 1) * _GAPS] = array("H", gaps)
         return row
 
     def restore(self, row: int, packed: bytes, now: float, priority: int) -> None:
@@ -95,18 +94,15 @@ class Rows:
         """Count one access. Hints are answered by it, so they start again."""
         accesses = self._accesses[row]
         if accesses:
-            self._gaps[row * _GAPS + accesses % _GAPS] = now - self._accessed[row]
-        self._accesses[row] = accesses + 1
+            self._gaps[row * _GAPS + accesses % _GAPS] = int(min((now - self._accessed[row]) * _TICKS, 0xFFFF))
+        if accesses < 0xFFFFFFFF:
+            self._accesses[row] = accesses + 1
         self._accessed[row] = now
-        if self._hinted[row]:
-            self.hint(row, 0, 0, 0.0)
+        self._hints[row] = 0
 
     def hint(self, row: int, messages: int, mentions: int, likelihood: float) -> None:
-        """Replace the hints of one row; counts saturate at 65,535."""
-        self._messages[row] = min(messages, _MOST)
-        self._mentions[row] = min(mentions, _MOST)
-        self._likelihood[row] = likelihood
-        self._hinted[row] = bool(messages or mentions or likelihood)
+        """Replace the hints of one row; counts saturate at 255."""
+        self._hints[row] = min(messages, _MOST) << 24 | min(mentions, _MOST) << 16 | math.ceil(likelihood * 0xFFFF)
 
     def remove(self, row: int) -> tuple[str, bytes]:
         """Free the row; its access history becomes a ghost."""
@@ -116,9 +112,7 @@ class Rows:
         if accesses:
             gaps = self._gaps[row * _GAPS : (row + 1) * _GAPS]
             self._ghosts.put(room_id, _GHOST.pack(self._accessed[row], accesses, *gaps))
-        self._ids[row], self.packed[row], self._accesses[row] = "", None, 0
-        if self._hinted[row]:
-            self.hint(row, 0, 0, 0.0)
+        self._ids[row], self.packed[row], self._accesses[row], self._hints[row] = "", None, 0, 0
         self._free.append(row)
         return room_id, packed
 
@@ -149,18 +143,18 @@ class Rows:
     def _grow(self) -> int:
         self.packed.append(None)
         self._ids.append("")
-        for column in (self._stored, self._accessed, self._likelihood):
-            column.append(0.0)
-        for counts in (self._accesses, self._priority, self._messages, self._mentions, self._hinted):
-            counts.append(0)
         self._gaps.extend(_NO_GAPS)
+        for column in (self._stored, self._accessed):
+            column.append(0.0)
+        for counts in (self._accesses, self._priority, self._hints):
+            counts.append(0)
         return len(self.packed) - 1
 
 
-def _times(at: float, accesses: int, gaps: Sequence[float]) -> Iterator[float]:
+def _times(at: float, accesses: int, gaps: Sequence[int]) -> Iterator[float]:
     yield at
     for back in range(1, min(accesses, RECENT)):
-        at -= gaps[(accesses - back) % _GAPS]
+        at -= gaps[(accesses - back) % _GAPS] / _TICKS
         yield at
 
 

@@ -12,6 +12,8 @@ from attrs import field, frozen
 
 from roomstate.errors import InvalidValue
 
+LONGEST_WINDOW_S = 7200.0  # what the cache remembers of the time between two accesses
+
 
 class Frequency(enum.StrEnum):
     """How often a room was accessed lately; see `TimeToLive`."""
@@ -32,6 +34,11 @@ def _validate(instance: object, attribute: object, value: float) -> None:
     positive(getattr(attribute, "name", "value"), value)
 
 
+def _window(instance: object, attribute: object, value: float) -> None:
+    if positive("window_s", value) > LONGEST_WINDOW_S:
+        raise InvalidValue("window_s", f"must be at most {LONGEST_WINDOW_S:g}, got {value!r}")
+
+
 @frozen
 class TimeToLive:
     """How long a room stays after it was last accessed or stored.
@@ -49,7 +56,7 @@ class TimeToLive:
     base_s: float = field(default=1800.0, validator=_validate)
     medium: float = field(default=2.0, validator=_validate)
     high: float = field(default=3.0, validator=_validate)
-    window_s: float = field(default=3600.0, validator=_validate)
+    window_s: float = field(default=3600.0, validator=_window)
 
     medium_at = 3  #: accesses within the window that make a room MEDIUM
     high_at = 10  #: accesses within the window that make a room HIGH
@@ -75,42 +82,48 @@ class TimeToLive:
         return self.base_s * (self.medium if frequency is Frequency.MEDIUM else self.high)
 
 
+_EARLIER = 1 << 31  # seconds; deadlines before the first one are few, but may be
+
+
 class Wheel:
     """Which rows may be due, by whole seconds. Each row is filed once; a row touched since is simply filed
     again.
 
     Filing at every touch would cost more than the touch; so a row keeps its place until that second comes,
-    and `due` hands it out to be looked at. Memory: 12-16 bytes for each row. `file` is O(log of the seconds
+    and `due` hands it out to be looked at. Memory: 8 bytes for each row. `file` is O(log of the seconds
     in use).
     """
 
     def __init__(self) -> None:
-        self._filed = array("q")
-        self._rows: dict[int, list[int]] = {}
+        self._filed = array("I")  # seconds after the first one, and 1; 0 for a row not filed
+        self._first = 0
+        self._rows: dict[int, array[int]] = {}
         self._seconds: list[int] = []  # a heap of the keys of _rows
 
     def file(self, row: int, deadline: float) -> None:
         """See that ``due`` hands out this row at ``deadline``, rounded up to a second, or before."""
-        second = math.ceil(deadline)
+        if not self._filed:
+            self._first = math.floor(deadline) - _EARLIER
+        second = min(max(math.ceil(deadline) - self._first, 1), 0xFFFFFFFF)
         if row >= len(self._filed):
-            self._filed.extend([-1] * (row + 1 - len(self._filed)))
-        if -1 < self._filed[row] <= second:
+            self._filed.extend([0] * (row + 1 - len(self._filed)))
+        if 0 < self._filed[row] <= second:
             return
         self._filed[row] = second
         if second not in self._rows:
-            self._rows[second] = []
+            self._rows[second] = array("I")
             heapq.heappush(self._seconds, second)
         self._rows[second].append(row)
 
     def due(self, now: float) -> Iterator[int]:
         """Take out the rows filed at or before ``now``, in the order of their seconds, then of filing."""
-        while self._seconds and self._seconds[0] <= now:
+        while self._seconds and self._first + self._seconds[0] <= now:
             second = heapq.heappop(self._seconds)
             for row in self._rows.pop(second):
                 if self._filed[row] == second:
-                    self._filed[row] = -1
+                    self._filed[row] = 0
                     yield row
 
     def next(self) -> float | None:
         """The earliest second at which `due` may hand something out. O(1)."""
-        return float(self._seconds[0]) if self._seconds else None
+        return float(self._first + self._seconds[0]) if self._seconds else None
