@@ -39,6 +39,10 @@ class _Payload(Struct, frozen=True, array_like=True):
     rest: bytes
 
 
+_PAYLOADS = msgspec.msgpack.Decoder(_Payload)
+_RESTS = msgspec.json.Decoder(_Rest)
+
+
 class SnapshotCodec:
     """Makes snapshots of images, and images of snapshots. Holds no state but its settings; safe to share among threads.
 
@@ -84,7 +88,7 @@ class SnapshotCodec:
             payload = msgspec.msgpack.encode(_Payload(columns, rest))
             _check_cost("image", InvalidValue, columns, rest, len(payload), self.max_bytes)
             frame = self._frames.compress(payload)
-            fields = msgspec.msgpack.encode(self._fields(image, columns, len(payload), len(frame)))
+            fields = msgspec.msgpack.encode(self._fields(image, columns, len(payload)))
         except (TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
             if isinstance(error, InvalidValue):
                 raise
@@ -101,10 +105,7 @@ class SnapshotCodec:
         """
         if last is not None and last < 0:
             raise InvalidValue("last", f"must not be negative, got {last}")
-        fields, start = _split(data, room_id)
-        if fields.payload_bytes > self.max_bytes:
-            raise DamagedSnapshot("snapshot", f"states {fields.payload_bytes} bytes, more than {self.max_bytes}")
-        payload = self._frames.decompress(memoryview(data)[start:], fields.payload_bytes, fields.dictionary)
+        fields, payload = self._open(data, room_id)
         try:
             return self._unpack(fields, payload, last)
         except SnapshotError:
@@ -140,7 +141,18 @@ class SnapshotCodec:
             digest=digest,
         )
 
-    def _fields(self, image: RoomImage, columns: MessageColumns, payload_bytes: int, frame_bytes: int) -> Fields:
+    def payload(self, data: bytes) -> bytes:
+        """What of a snapshot is compressed, for `DictionaryTrainer.add`. O(bytes). Raises as `decode` does."""
+        return self._open(data, None)[1]
+
+    def _open(self, data: bytes, room_id: str | None) -> tuple[Fields, bytes]:
+        fields, start = _split(data, room_id)
+        if fields.payload_bytes > self.max_bytes:
+            raise DamagedSnapshot("snapshot", f"states {fields.payload_bytes} bytes, more than {self.max_bytes}")
+        frame = memoryview(data)[start:]
+        return fields, self._frames.decompress(frame, fields.payload_bytes, fields.dictionary)
+
+    def _fields(self, image: RoomImage, columns: MessageColumns, payload_bytes: int) -> Fields:
         return Fields(
             room_id=image.room_id,
             epoch=image.position.epoch,
@@ -155,17 +167,16 @@ class SnapshotCodec:
             config_hash=config_hash(image),
             dictionary=self.dictionary.id if self.dictionary else 0,
             payload_bytes=payload_bytes,
-            frame_bytes=frame_bytes,
             digest=encode_json(image.digest) if image.digest else b"",
         )
 
     def _unpack(self, fields: Fields, data: bytes, last: int | None) -> RoomImage:
-        payload = msgspec.msgpack.decode(data, type=_Payload)
+        payload = _PAYLOADS.decode(data)
         if payload.messages.items != fields.messages:
             raise DamagedSnapshot("snapshot", "has another number of messages than its header says")
         _check_cost("snapshot", DamagedSnapshot, payload.messages, payload.rest, len(data), self.max_bytes)
         messages, seqs = payload.messages.unpack(last)
-        rest = structs.asdict(decode_json(payload.rest, _Rest))
+        rest = structs.asdict(_RESTS.decode(payload.rest))
         image = RoomImage(
             room_id=fields.room_id,
             position=Position(fields.epoch, fields.seq),

@@ -11,8 +11,8 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, count, repeat
-from math import gcd
-from operator import add, getitem, mul, sub
+from operator import add, getitem, sub
+from typing import Literal
 
 from msgspec import Struct
 
@@ -21,6 +21,8 @@ __all__ = ["Series", "Strings", "Table", "pack_planes", "unpack_planes"]
 _COMMON = b" etaoinshrldcumfgpywb.vk,-ITA\n'0S1?C2x:WMEN\"3j/PD4HB5OqLzR"
 _LETTERS = _COMMON + bytes(sorted(set(range(256)) - set(_COMMON)))
 _NUMBERS = bytes(map(_LETTERS.index, range(256)))
+_CODES: tuple[Literal["B", "H", "I", "Q"], ...] = ("B", "B", "H", "I", "I", "Q", "Q", "Q", "Q")
+_WORDS = [(code, array(code).itemsize) for code in _CODES]  # by width: the array that has room for so many bytes
 _SEPARATOR = "\0"
 
 
@@ -33,11 +35,9 @@ def pack_planes(values: Sequence[int]) -> bytes:
     (b'eta', b'', 4)
     """
     width = (max(values, default=0).bit_length() + 7) // 8
-    words = array("Q", values)
-    if sys.byteorder == "big":
-        words.byteswap()
-    raw = words.tobytes()
-    return b"".join([raw[plane::8] for plane in range(width)]).translate(_LETTERS)
+    code, size = _WORDS[width]
+    raw = array(code, values).tobytes()
+    return b"".join([raw[_place(plane, size) :: size] for plane in range(width)]).translate(_LETTERS)
 
 
 def unpack_planes(planes: bytes, items: int) -> list[int]:
@@ -56,54 +56,61 @@ def unpack_planes(planes: bytes, items: int) -> list[int]:
     plain = planes.translate(_NUMBERS)
     if width == 1:
         return list(plain)
-    raw = bytearray(8 * items)
+    code, size = _WORDS[width]
+    raw = bytearray(size * items)
     for plane in range(width):
-        raw[plane::8] = plain[plane * items : (plane + 1) * items]
-    words = array("Q", bytes(raw))
-    if sys.byteorder == "big":
-        words.byteswap()
-    return words.tolist()
+        raw[_place(plane, size) :: size] = plain[plane * items : (plane + 1) * items]
+    return memoryview(raw).cast(code).tolist()
+
+
+def _place(plane: int, size: int) -> int:
+    """Where in a word of this machine the byte of a plane lies."""
+    return plane if sys.byteorder == "little" else size - 1 - plane
 
 
 class Series(Struct, frozen=True, gc=False, array_like=True):
-    """Numbers that grow more or less steadily: the first, then steps of ``base + unit * plane value``.
-
-    The unit is the greatest that divides every step, so times of whole minutes cost no more than small numbers.
-    """
+    """Numbers that grow more or less steadily: the first, then steps, each ``base`` more than its plane value."""
 
     first: int = 0
     base: int = 0
-    unit: int = 1
     planes: bytes = b""
 
     @classmethod
     def pack(cls, values: Sequence[int]) -> Series:
         """Pack numbers whose steps lie within 64 bits of each other, else raise ``OverflowError``. O(n).
 
-        >>> Series.pack([10, 20, 40]).planes, list(Series.pack([10, 20, 40]).unpack(3))
-        (b' e', [10, 20, 40])
+        >>> Series.pack([10, 20, 40]).planes, Series.pack([10, 20, 40]).unpack(3)
+        (b'lb', [10, 20, 40])
         """
         if not values:
             return cls()
         steps = list(map(sub, values[1:], values))
-        base = min(steps, default=0)
+        low, high = min(steps, default=0), max(steps, default=0)
+        base = low if low < 0 or low == high or high > 255 else 0  # a base that saves nothing would cost an addition
         if base:
             steps = list(map(sub, steps, repeat(base)))
-        unit = gcd(*steps) or 1
-        if unit > 1:
-            steps = [step // unit for step in steps]
-        return cls(values[0], base, unit, pack_planes(steps))
+        return cls(values[0], base, pack_planes(steps))
 
     def unpack(self, items: int) -> list[int]:
         """The ``items`` numbers. O(n). Raises ``ValueError`` if they cannot be."""
-        if not items:
-            return []
+        if items < 2:
+            return [self.first] * items
+        if not self.planes:
+            stop = self.first + self.base * items
+            return list(range(self.first, stop, self.base)) if self.base else [self.first] * items
         steps: Iterable[int] = unpack_planes(self.planes, items - 1)
-        if self.unit != 1:
-            steps = map(mul, steps, repeat(self.unit))
         if self.base:
             steps = map(add, steps, repeat(self.base))
         return list(accumulate(steps, initial=self.first))
+
+    def bounds(self, values: Sequence[int]) -> tuple[int, int]:
+        """The least and the greatest of ``values``, which this unpacked to; ``(0, 0)`` of none.
+
+        O(1) where they grow, which the steps say; else O(n).
+        """
+        if values and self.base >= 0:
+            return values[0], values[-1]
+        return min(values, default=0), max(values, default=0)
 
 
 class Strings(Struct, frozen=True, gc=False, array_like=True):
@@ -131,14 +138,18 @@ class Strings(Struct, frozen=True, gc=False, array_like=True):
         """The ``last`` of the ``items`` texts (None: all). O(bytes). Raises ``ValueError`` if they cannot be."""
         if not items:
             return []
-        if not self.lengths and self.joined.count(b"\0") != items - 1:
-            raise ValueError("as many texts as there should be")
         joined = self.joined.decode("utf-8", "surrogatepass")
         if self.lengths:
-            return self._cut(joined, items)[items - (items if last is None else last) :]
-        if last is None or last >= items:
-            return joined.split(_SEPARATOR)
-        return joined.rsplit(_SEPARATOR, last)[1:]
+            texts = self._cut(joined, items)
+        elif last is None:
+            texts = joined.split(_SEPARATOR, items)  # at most one too many, however many separators there are
+        elif joined.count(_SEPARATOR) == items - 1:
+            return joined.rsplit(_SEPARATOR, last)[-last:] if last else []
+        else:
+            texts = []
+        if len(texts) != items:
+            raise ValueError("as many texts as there should be")
+        return texts if last is None else texts[items - min(last, items) :]
 
     def memory_cost(self) -> int:
         """Bytes of memory that the characters may take while they are unpacked. O(bytes)."""

@@ -34,7 +34,25 @@ class Level(Enum):
     HIGH = "high"
 
 
-_ZSTD_LEVEL: Final[Mapping[Level, int]] = MappingProxyType({Level.LOW: 3, Level.MEDIUM: 9, Level.HIGH: 19})
+_PARAMETERS: Final[Mapping[Level, Mapping[str, int]]] = MappingProxyType(
+    {
+        Level.LOW: {"compression_level": 3},
+        # Between zstd's own levels 6 and 8: of those tried, the smallest within 3 times the time of JSON + zstd 3.
+        Level.MEDIUM: {
+            "strategy": zstandard.STRATEGY_LAZY2,
+            "window_log": 21,
+            "hash_log": 19,
+            "chain_log": 18,
+            "search_log": 3,
+            "min_match": 5,
+            "target_length": 16,
+        },
+        Level.HIGH: {"compression_level": 19},
+    }
+)
+
+
+_WRITE: Final = {"write_content_size": True, "write_checksum": True, "write_dict_id": False}
 
 
 class _Contexts(threading.local):
@@ -49,10 +67,10 @@ class Frames:
     """Compresses at one level with one dictionary; decompresses with any of several. Safe to share among threads."""
 
     def __init__(self, level: Level, dictionary: Dictionary | None, others: Iterable[Dictionary]) -> None:
-        self._level = _ZSTD_LEVEL[level]
         self._mine = zstandard.ZstdCompressionDict(dictionary.data) if dictionary else None
+        self._parameters = _parameters(level, len(dictionary.data) if dictionary else 0)
         if self._mine:
-            self._mine.precompute_compress(level=self._level)
+            self._mine.precompute_compress(compression_params=self._parameters)
         self._dictionaries = _by_id([*([dictionary] if dictionary else []), *others])
         self._contexts = _Contexts()
 
@@ -60,9 +78,7 @@ class Frames:
         """A frame with its size and a checksum in it; its dictionary is named elsewhere. O(bytes)."""
         own = self._contexts
         if own.compressor is None:
-            own.compressor = zstandard.ZstdCompressor(
-                level=self._level, dict_data=self._mine, write_checksum=True, write_dict_id=False
-            )
+            own.compressor = zstandard.ZstdCompressor(dict_data=self._mine, compression_params=self._parameters)
         return own.compressor.compress(payload)
 
     def decompress(self, frame: bytes | memoryview, size: int, dictionary: int) -> bytes:
@@ -75,12 +91,9 @@ class Frames:
             says = zstandard.get_frame_parameters(frame)
             if says.content_size != size or says.window_size > max(size, 1 << 10) or not says.has_checksum:
                 raise DamagedSnapshot("snapshot.frame", "does not state the size and checksum that it should")
-            payload = context.decompress(frame, max_output_size=size, allow_extra_data=False)
+            return context.decompress(frame, max_output_size=size, allow_extra_data=False)
         except (zstandard.ZstdError, MemoryError) as error:
             raise DamagedSnapshot("snapshot.frame", f"does not decompress: {error}") from None
-        if len(payload) != size:
-            raise DamagedSnapshot("snapshot.frame", f"holds {len(payload)} bytes, not {size}")
-        return payload
 
     def _context(self, dictionary: int) -> zstandard.ZstdDecompressor:
         own = self._contexts.decompressors
@@ -89,6 +102,13 @@ class Frames:
                 raise UnknownDictionary("snapshot", f"needs the dictionary {dictionary:08x}, which is not at hand")
             own[dictionary] = zstandard.ZstdDecompressor(dict_data=self._dictionaries.get(dictionary))
         return own[dictionary]
+
+
+def _parameters(level: Level, dictionary_bytes: int) -> zstandard.ZstdCompressionParameters:
+    chosen = dict(_PARAMETERS[level])
+    if zstd_level := chosen.pop("compression_level", None):
+        return zstandard.ZstdCompressionParameters.from_level(zstd_level, dict_size=dictionary_bytes, **_WRITE)
+    return zstandard.ZstdCompressionParameters(**chosen, **_WRITE)
 
 
 def _by_id(dictionaries: Iterable[Dictionary]) -> dict[int, zstandard.ZstdCompressionDict]:

@@ -27,7 +27,7 @@ from msgspec import Meta, Struct
 
 from roomstate.errors import DamagedSnapshot, NewerSnapshot
 from roomstate.image import RoomImage
-from roomstate.model import RoomInfo
+from roomstate.model import RoomConfig, RoomInfo
 from roomstate.position import MAX_SEQ, Position
 from roomstate.snapshot.plain import encode_json
 
@@ -41,6 +41,7 @@ _MAGIC: Final = b"\x8aRSN"
 _PREFIX: Final = Layout("<4sBII")
 _TRAILER: Final = 4
 
+_DEFAULT: Final = RoomConfig()
 _Natural = Annotated[int, Meta(ge=0, le=MAX_SEQ)]
 _Info = tuple[int | None, int | None, str, datetime | None, datetime | None]
 
@@ -61,16 +62,18 @@ class Fields(Struct, frozen=True, array_like=True, kw_only=True):
     config_hash: bytes
     dictionary: _Natural
     payload_bytes: _Natural
-    frame_bytes: _Natural
     digest: bytes = b""
+
+
+_FIELDS = msgspec.msgpack.Decoder(Fields)
 
 
 class SnapshotHeader(Struct, frozen=True, kw_only=True):
     """What a snapshot tells without being decompressed.
 
     ``messages``, ``authors`` and ``members`` are counts; ``config_hash`` is equal for equal configuration and
-    moderation settings; ``dictionary`` is the id of the one it needs, 0 for none; ``payload_bytes`` is the size of
-    the columns before compression, ``snapshot_bytes`` that of the whole file.
+    moderation settings ("" for the defaults); ``dictionary`` is the id of the one it needs, 0 for none;
+    ``payload_bytes`` is the size of the columns before compression, ``snapshot_bytes`` that of the whole snapshot.
     """
 
     version: int
@@ -91,7 +94,11 @@ class SnapshotHeader(Struct, frozen=True, kw_only=True):
 
 
 def config_hash(image: RoomImage) -> bytes:
-    """Eight bytes that are equal for equal configuration and moderation settings, in any order of keys."""
+    """Eight bytes that are equal for equal configuration and moderation settings, in any order of keys; none for the
+    defaults.
+    """
+    if not image.moderation and image.config == _DEFAULT:
+        return b""
     plain = msgspec.json.encode(msgspec.json.decode(encode_json([image.config, image.moderation])), order="sorted")
     return hashlib.blake2b(plain, digest_size=8, person=b"roomstate.config").digest()
 
@@ -119,16 +126,13 @@ def split(data: bytes) -> tuple[Fields, int]:
         raise DamagedSnapshot("snapshot", "fails the checksum of its header: it is cut off or altered")
     if version != VERSION:
         raise NewerSnapshot("snapshot", f"has version {version}; this roomstate reads up to {VERSION}")
-    return _decode_fields(fields, len(data) - start), start
+    return _decode_fields(fields), start
 
 
-def _decode_fields(data: bytes, frame_bytes: int) -> Fields:
+def _decode_fields(data: bytes) -> Fields:
     if len(data) > MAX_HEADER:
         raise DamagedSnapshot("snapshot", f"has a header of {len(data)} bytes, more than {MAX_HEADER}")
     try:
-        fields = msgspec.msgpack.decode(data, type=Fields)
+        return _FIELDS.decode(data)
     except (ValueError, RecursionError) as error:
         raise DamagedSnapshot("snapshot", f"has a header that cannot be read: {error}") from None
-    if fields.frame_bytes != frame_bytes:
-        raise DamagedSnapshot("snapshot", f"is {frame_bytes - fields.frame_bytes:+d} bytes off its stated size")
-    return fields

@@ -11,12 +11,13 @@ from operator import add
 from struct import iter_unpack
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import DecodeError, Struct, json
 
 from roomstate.snapshot.columns import Series, Strings, Table
 
 __all__ = ["Ids", "NumberIds", "TextIds", "UuidIds", "pack_ids"]
 
+_NUMBERS = json.Decoder(list[int])
 _DIGITS = "0123456789"
 _MAX_DIGITS = 18  # what always fits in 63 bits
 
@@ -51,11 +52,12 @@ class NumberIds(Struct, frozen=True, gc=False, array_like=True, tag="number"):
     def unpack(self, items: int) -> list[str]:
         """The ``items`` ids. O(n). Raises ``ValueError`` if they cannot be."""
         numbers = self.numbers.unpack(items)
-        if min(numbers, default=0) < 0 or max(numbers, default=0) >= 10**_MAX_DIGITS:
+        low, high = self.numbers.bounds(numbers)
+        if low < 0 or high >= 10**_MAX_DIGITS:
             raise ValueError(f"numbers of at most {_MAX_DIGITS} digits")
-        tails = map(str, numbers)
+        tails = json.encode(numbers)[1:-1].decode().split(",")  # half the time of str() for each
         if self.prefixes.size == 1 and not self.prefixes.names.joined:
-            return list(tails)
+            return tails
         return list(map(add, self.prefixes.unpack(items), tails))
 
 
@@ -102,10 +104,11 @@ def _pack_numbers(ids: Sequence[str]) -> NumberIds | None:
     tails = list(map(str.removeprefix, ids, prefixes))
     if not all(tails) or max(map(len, tails)) > _MAX_DIGITS:
         return None
-    numbers = list(map(int, tails))
-    plain = list(map(str, numbers))
-    if plain != tails:
-        prefixes = [each[: -len(number)] for each, number in zip(ids, plain, strict=True)]
+    try:
+        numbers = _NUMBERS.decode(f"[{','.join(tails)}]")
+    except DecodeError:  # leading zeros
+        numbers = list(map(int, tails))
+        prefixes = [each[: -len(str(number))] for each, number in zip(ids, numbers, strict=True)]
     if len(set(prefixes)) > 1 + len(ids) // 8:
         return None
     return NumberIds(Table.pack(prefixes), Series.pack(numbers))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import compress, count
+from math import gcd
 from typing import Any, Generic, TypeVar
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, convert
 from msgspec.json import Decoder
 
 from roomstate.errors import InvalidValue
@@ -25,7 +25,8 @@ T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _PER_MESSAGE = 800  # bytes: the message, its strings' heads, its time, and the lists between
-_EXACT_US = 2**32 * 10**6  # nearer to 1970 than this, a float of seconds is exact to the microsecond
+_MILLISECOND, _SECOND, _MINUTE = 1000, 10**6, 60 * 10**6
+_EXACT = 2**32 * _SECOND  # nearer to 1970 than this, a float of seconds is exact to the microsecond
 
 
 class _Sparse(Struct, Generic[T], frozen=True, array_like=True):
@@ -37,14 +38,20 @@ class _Sparse(Struct, Generic[T], frozen=True, array_like=True):
 
 _BADGES: Decoder[_Sparse[tuple[str, ...]]] = Decoder(_Sparse[tuple[str, ...]])
 _EXTRAS: Decoder[_Sparse[Mapping[str, Any]]] = Decoder(_Sparse[Mapping[str, Any]])
-_TIMES = list[datetime]
+
+
+class _Times(Struct, frozen=True, array_like=True):
+    times: list[datetime]  # in a struct, because msgspec prepares its types once
 
 
 class MessageColumns(Struct, frozen=True, array_like=True):
-    """The messages of one image, and their seqs. ``micros`` are the microseconds beyond the millisecond."""
+    """The messages of one image, and their seqs. ``tick`` is the resolution of the times, in microseconds: what divides
+    them all, at least a millisecond and at most a minute. ``micros`` are the microseconds that it leaves over.
+    """
 
     items: int
     ids: Ids
+    tick: int
     times: Series
     micros: bytes
     users: Table
@@ -67,11 +74,15 @@ class MessageColumns(Struct, frozen=True, array_like=True):
             raise InvalidValue("image.seqs", f"must lie in [0, {MAX_SEQ}]")
         plain = list(map(as_message, messages))
         times = [(message.timestamp - _EPOCH) // _MICROSECOND for message in plain]
+        tick = gcd(_MINUTE, *times)
+        odd = tick % _MILLISECOND  # microseconds are rare: they go apart
+        tick = _MILLISECOND if odd else tick
         return cls(
             len(plain),
             pack_ids([message.id for message in plain]),
-            Series.pack([time // 1000 for time in times]),
-            pack_planes([time % 1000 for time in times]),
+            tick,
+            Series.pack([time // tick for time in times]),
+            pack_planes([time % tick for time in times]) if odd else b"",
             Table.pack([message.user for message in plain]),
             Strings.pack([message.content for message in plain]),
             _pack_sparse([message.badges for message in plain]),
@@ -89,15 +100,18 @@ class MessageColumns(Struct, frozen=True, array_like=True):
         if items < 0 or self.seq_items not in (0, items):
             raise ValueError("a seq for every message")
         seqs = self.seqs.unpack(self.seq_items)
-        if seqs and (min(seqs) < 0 or max(seqs) > MAX_SEQ):
+        low, high = self.seqs.bounds(seqs)
+        if low < 0 or high > MAX_SEQ:
             raise ValueError(f"seqs in [0, {MAX_SEQ}]")
         start = 0 if last is None else max(items - last, 0)
         columns = (
-            self.ids.unpack(items)[start:],
-            self.users.unpack(items)[start:],
-            self.texts.unpack(items, items - start),
-            _to_times(self._microseconds()[start:]),
+            self.ids.unpack(items),
+            self.users.unpack(items),
+            self.texts.unpack(items, last),
+            self._unpack_times(start),
         )
+        if start:
+            columns = (columns[0][start:], columns[1][start:], *columns[2:])
         if not self.badges and not self.extras:
             return tuple(map(Message, *columns)), tuple(seqs)
         badges = _unpack_sparse(_BADGES, self.badges, items, ())
@@ -115,21 +129,21 @@ class MessageColumns(Struct, frozen=True, array_like=True):
             + json_cost(self.extras)
         )
 
-    def _microseconds(self) -> list[int]:
-        millis = self.times.unpack(self.items)
-        if not self.micros:
-            return [time * 1000 for time in millis]
-        micros = unpack_planes(self.micros, self.items)
-        return [time * 1000 + micro for time, micro in zip(millis, micros, strict=True)]
-
-
-def _to_times(micros: list[int]) -> list[datetime]:
-    """Aware datetimes; msgspec makes them from floats six times as fast as datetime's own constructor."""
-    if not micros:
-        return []
-    if min(micros) > -_EXACT_US and max(micros) < _EXACT_US:
-        return msgspec.convert([time / 1e6 for time in micros], _TIMES, strict=False)
-    return [_EPOCH + timedelta(0, 0, time) for time in micros]
+    def _unpack_times(self, start: int) -> list[datetime]:
+        """The times of the messages from ``start``; msgspec makes them six times as fast as datetime does."""
+        tick, ticks = self.tick, self.times.unpack(self.items)
+        if not _MILLISECOND <= tick <= _MINUTE:
+            raise ValueError("a tick of a millisecond to a minute")
+        low, high = self.times.bounds(ticks)
+        if self.micros or low * tick <= -_EXACT or high * tick >= _EXACT:
+            parts = zip(unpack_planes(self.micros, self.items)[start:], ticks[start:], strict=True)
+            return [_EPOCH + timedelta(0, 0, micro + each * tick) for micro, each in parts]
+        seconds: list[int] | list[float] = ticks[start:]
+        if tick % _SECOND:
+            seconds = [each * tick / _SECOND for each in seconds]
+        elif tick > _SECOND:
+            seconds = [each * (tick // _SECOND) for each in seconds]
+        return convert((seconds,), _Times, strict=False).times
 
 
 def _pack_sparse(values: Sequence[Any]) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -44,8 +44,3 @@ def json_cost(data: bytes) -> int:
     return (
         5 * len(data) + 250 * data.count(b"{") + 130 * data.count(b"[") + 220 * data.count(b":") + 80 * data.count(b",")
     )
-
-
-def as_plain(value: Any) -> Any:
-    """``value`` as plain containers, which is what it will be when it is read again. O(bytes)."""
-    return msgspec.to_builtins(value, enc_hook=_to_dict)
