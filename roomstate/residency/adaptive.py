@@ -83,7 +83,7 @@ class AdaptivePolicy:
         self._model = ReuseModel(_PARENTS)
         self._back = self._model.back
         self._ghosts = GhostTable()
-        self._clock = 0  # accesses so far; ages are differences of it
+        self._clock = 0  # accesses so far, never 0 again: 0 is the last access of nobody
         self._due = 200
         self._traits = array("H")
         self._last = array("I")
@@ -98,7 +98,7 @@ class AdaptivePolicy:
 
     def inserted(self, rows: Rows, row: int, now: float) -> None:
         """A room comes in, or comes back: then it is known how long it was away."""
-        self._clock = clock = (self._clock + 1) & CLOCK
+        self._clock = clock = (self._clock + 1) & CLOCK or 1
         checksum = crc32(rows.room_id(row).encode())
         trait, last = self._ghosts.take(checksum)
         if trait:
@@ -112,7 +112,7 @@ class AdaptivePolicy:
 
     def accessed(self, rows: Rows, row: int, now: float) -> None:
         """A room is looked at."""
-        self._clock = clock = (self._clock + 1) & CLOCK
+        self._clock = clock = (self._clock + 1) & CLOCK or 1
         trait, age = self._traits[row], clock - self._last[row]
         age = BUCKETS[age] if 0 <= age < FINE else bucket(age)
         self._back[_PLACE[trait] + age] += self._model.one
@@ -202,14 +202,13 @@ class AdaptivePolicy:
 
     def _lost(self, trait: int, last: int) -> None:
         """A room is lost sight of: it had not come back until now."""
-        if trait:
-            self._model.lost[_PLACE[trait] + bucket(self._clock - last)] += self._model.one
+        self._model.lost[_PLACE[trait] + bucket(self._clock - last)] += self._model.one
 
     def _learn(self) -> None:
         """Bring the worth up to date: often at first, then once for every half of the rooms held."""
         held = len(self._held)
         wait = min(max(_LEARN_LEAST, held // 2), max(200, self._clock))
-        self._due = (self._clock + wait) & CLOCK
+        self._due = (self._clock + wait) & CLOCK or 1
         self._model.learn(_FADE ** (wait / max(2000, _FADE_EVERY * held)))
         self._pool.clear()
 
@@ -235,7 +234,7 @@ class GhostTable:
         return forgotten
 
     def take(self, checksum: int) -> tuple[int, int]:
-        """Trait and last access of a room, now forgotten; (0, 0) if it is not remembered."""
+        """Trait and last access of a room, now forgotten; the trait is 0 if it is not remembered."""
         at = checksum % self.size
         if self._sums[at] != checksum:
             return 0, 0

@@ -121,8 +121,7 @@ class RoomCache:
         if pinned:
             self._pin(row)
             return self._make_room(0, 0)
-        if self.ttl is not None:
-            self._wheel.file(row, self._deadline(row))
+        self._file(row)
         self.policy.inserted(self._rows, row, now)
         return gone or self._make_room(0, 0, newcomer=row)
 
@@ -357,7 +356,7 @@ class RoomCache:
         return touched + self.ttl.seconds(self.ttl.frequency(self._rows.recent(row), touched))
 
     def _file(self, row: int) -> None:
-        if self.ttl is not None and row not in self._pinned:
+        if self.ttl is not None:
             self._wheel.file(row, self._deadline(row))
 
 

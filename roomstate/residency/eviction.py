@@ -152,7 +152,7 @@ class ScoredPolicy:
             score = math.nan
         if not math.isfinite(score):
             self.faults += 1
-            score = now - entry.touched_at
+            score = now - entry.touched_at if self._order is Order.AGED else 0.0  # a tie, broken by age
         return -score, entry.touched_at, entry.room_id
 
     def _group(self, entry: Entry) -> int:

@@ -42,9 +42,6 @@ class Rows:
         self._free: list[int] = []
         self._ghosts = Ghosts(ghosts)
 
-    def __len__(self) -> int:
-        return len(self.index)
-
     def __getitem__(self, row: int) -> Entry:
         """The facts about one row. O(1)."""
         accessed, hints = self._accessed[row], self._hints[row]
