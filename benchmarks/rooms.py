@@ -15,7 +15,7 @@ from typing import Any, Literal
 import msgspec
 
 from benchmarks.harness import Comparison
-from roomstate import Message, MessageAdded, RoomStateManager
+from roomstate import Message, MessageAdded, MessageLike, RoomStateManager
 from roomstate.effects import Appended, AppendLog, Loaded, LoadHead, LoadSnapshot, SaveSnapshot
 
 NOW = 1_800_000_000.0
@@ -82,9 +82,9 @@ class BareRoom:
 
     __slots__ = ("messages", "seq")
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
         self.seq = 0
-        self.messages: deque[Message] = deque(maxlen=WINDOW)
+        self.messages: deque[MessageLike] = deque(maxlen=window)
 
 
 class Bare:

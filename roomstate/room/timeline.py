@@ -17,7 +17,7 @@ from roomstate.errors import InvalidValue
 from roomstate.model import MAX_ID, Annotation, MessageLike
 from roomstate.room.recent import RecentIds
 
-__all__ = ["MAX_TOMBSTONES", "PER_MESSAGE", "Timeline"]
+__all__ = ["MAX_TOMBSTONES", "PER_MESSAGE", "Timeline", "text_bytes"]
 
 PER_MESSAGE = 215
 """Bytes that a held message costs beyond its content: DESIGN §10; `python -m benchmarks memory` measures it anew."""
@@ -27,12 +27,10 @@ MAX_TOMBSTONES = 1000
 
 _BATCH = 64  # the most messages that wait to be swept out or weighed: DESIGN §10
 _LONG = 2048  # characters; a longer message gets a closer look, and is weighed at once
+_EMPTY_TEXT = "".__sizeof__()
 _REMOVED = -1  # the position of a removed message's id
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
-_id = attrgetter("id")
-_content = attrgetter("content")
-_timestamp = attrgetter("timestamp")
 _time_key = attrgetter("timestamp", "id")
 
 
@@ -155,7 +153,8 @@ class Timeline:
 
     def seqs(self) -> tuple[int, ...]:
         """Return the positions of `messages`. O(n)."""
-        return tuple(map(self.ids.__getitem__, map(_id, self._messages[self._start :])))
+        ids = self.ids
+        return tuple([ids[message.id] for message in self._messages[self._start :]])
 
     def messages_after(self, seq: int) -> Sequence[MessageLike]:
         """Return the messages held at a position above ``seq``. O(returned + log n), ``by_time`` O(n)."""
@@ -211,7 +210,8 @@ class Timeline:
         """
         self.ids[message.id] = seq
         self._messages.append(message)
-        self._settle()
+        if len(self._messages) > self._settle_at or len(message.content) > _LONG:
+            self._settle()
 
     def insert(self, message: MessageLike, seq: int) -> None:
         """Add a message where its position (``by_time``: its timestamp and id) puts it; the oldest may be dropped.
@@ -283,9 +283,9 @@ class Timeline:
         self._gone += cut
         self._weighed -= cut
         self._bytes -= _weight(dropped)
-        self.horizon = max(self.horizon, max(map(_timestamp, dropped)))
+        self.horizon = max(self.horizon, max([message.timestamp for message in dropped]))
         ids = self.ids
-        names = list(map(_id, dropped))
+        names = [message.id for message in dropped]
         for name in names:
             del ids[name]
         if self.recent is None:
@@ -346,6 +346,10 @@ class Timeline:
             self._take(index)
             self.annotations.pop(message_id, None)
 
+    def count_to(self, ordinal: int) -> None:
+        """Let `ordinal` be at least this: the log counts messages that turned out to be held already. O(1)."""
+        self._gone += max(0, ordinal - self.ordinal)
+
     def bury(self, message_ids: Iterable[str]) -> None:
         """Leave tombstones for ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
         for message_id in message_ids:
@@ -384,5 +388,20 @@ class Timeline:
 
 
 def _weight(messages: Sequence[MessageLike]) -> int:
-    """Return the bytes that messages hold: their contents', and a constant each."""
-    return sum(map(str.__sizeof__, map(_content, messages))) + PER_MESSAGE * len(messages)
+    """Return the bytes that messages hold: their contents', and a constant each. The same whenever it is asked."""
+    contents = [message.content for message in messages]
+    joined = "".join(contents)  # one text tells fastest whether all are ASCII, and then how long they are
+    if joined.isascii():
+        return len(joined) + (_EMPTY_TEXT + PER_MESSAGE) * len(contents)
+    return sum(map(text_bytes, contents)) + PER_MESSAGE * len(contents)
+
+
+def text_bytes(text: str) -> int:
+    """Return the bytes that ``text`` takes once it was written as JSON: the same before and after. O(length).
+
+    A text beyond ASCII keeps its UTF-8 when somebody asks for that, and ``__sizeof__`` grows: what is weighed before
+    and taken off after would go below zero.
+    """
+    if text.isascii():
+        return text.__sizeof__()
+    return (text + " ").__sizeof__() + len(text.encode("utf-8", "surrogatepass"))
