@@ -11,6 +11,7 @@ from msgspec import Struct
 from roomstate.errors import DamagedStore
 from roomstate.store import tables
 from roomstate.store.base import PAGE
+from roomstate.store.faults import is_damage
 from roomstate.store.rows import decode, sound
 
 __all__ = ["Diagnostics", "complaints", "damage_of", "examine", "has_wal_reset_bug", "to_set_aside"]
@@ -52,7 +53,9 @@ def complaints(connection: sqlite3.Connection) -> list[str]:
     """What SQLite finds wrong with the file's structure, at most ``MOST_COMPLAINTS``; reads all of it (1 s per GB)."""
     try:
         found = connection.execute(f"PRAGMA quick_check({MOST_COMPLAINTS})").fetchall()
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
         return [str(error)]
     return [] if found == [("ok",)] else [text for (text,) in found]
 
@@ -73,23 +76,30 @@ def examine(connection: sqlite3.Connection, where: str) -> Iterator[tuple[str, s
 def _page(connection: sqlite3.Connection, where: str, after: str) -> tuple[str, ...]:
     try:
         return tables.names(connection, after, PAGE)
-    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
         raise DamagedStore(where, f"its rooms cannot be listed: {error}") from error
 
 
 def damage_of(connection: sqlite3.Connection, room_id: str) -> str:
-    """What is wrong with what is kept of a room; "" for nothing, or for what is set aside already."""
+    """What is wrong with what is kept of a room; "" for nothing, or for what is set aside already.
+
+    What SQLite raises for other reasons than damage (a lock, the disk) says nothing of the room, and is raised.
+    """
     try:
         found = tables.find(connection, room_id)
         if found is None:
-            return "its head cannot be found"
+            return "it is listed, and cannot be found"
         last = _check_log(connection, room_id, found)
         if last not in (0, found.end.logged):
             return f"its log ends at seq {last}, not at {found.end.logged}"
         return _check_snapshots(connection, found.key)
     except DamagedStore as error:
         return "" if error.reason.startswith(tables.SET_ASIDE) else error.reason
-    except (sqlite3.Error, ValueError, TypeError) as error:
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
         return f"cannot be read: {error}"
 
 

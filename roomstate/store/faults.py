@@ -16,7 +16,7 @@ from roomstate.errors import (
     StoreUnavailable,
 )
 
-__all__ = ["faults", "translate"]
+__all__ = ["faults", "is_damage", "translate"]
 
 _KINDS: Final[dict[int, type[StorageError]]] = {
     sqlite3.SQLITE_BUSY: StoreBusy,
@@ -29,9 +29,20 @@ _KINDS: Final[dict[int, type[StorageError]]] = {
 }
 
 
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is damaged, not that the disk or somebody's lock is in the way."""
+    return _code(error) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _code(error: sqlite3.Error) -> int:
+    if "Could not decode to UTF-8" in str(error):  # raised by Python, without a code: only torn text is not UTF-8
+        return sqlite3.SQLITE_CORRUPT
+    return getattr(error, "sqlite_errorcode", None) or 0
+
+
 def translate(where: str, error: sqlite3.Error) -> StorageError:
     """The error of ours that says what ``error`` says, at ``where`` (a file). Unknown ones are `StoreUnavailable`."""
-    code = getattr(error, "sqlite_errorcode", None) or 0
+    code = _code(error)
     name = getattr(error, "sqlite_errorname", None)
     if code == sqlite3.SQLITE_READONLY_DBMOVED:  # the file was moved or deleted under us: not ours to call read-only
         return StoreUnavailable(where, f"{error} ({name})")

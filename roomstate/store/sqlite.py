@@ -6,7 +6,7 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, TypeVar
@@ -141,6 +141,10 @@ class SQLiteStore:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A read-only connection for the block, for the functions of `store.survey` and `store.check`."""
+        return self._readers.lend()
 
     def diagnostics(self) -> Diagnostics:
         """What an operator wants to know of the file and of SQLite. O(rooms)."""

@@ -26,7 +26,8 @@ from roomstate.errors import (
 )
 from roomstate.model import Tier
 from roomstate.store import SQLiteStore, schema
-from roomstate.store.check import complaints
+from roomstate.store.check import complaints, damage_of
+from roomstate.store.connection import connect_to
 from roomstate.store.faults import translate
 from roomstate.testing.contracts_store import added, batch, head, state
 
@@ -467,3 +468,51 @@ def test_a_repeated_message_among_the_old_is_reported_after_truncation(path: Pat
         store.save_snapshot("a", Tier.ACTIVE, head(3), b"x")
         store.truncate("a", 3)
         assert store.append("a", "e1", entries) == Appended(4, (4,))
+
+
+def test_a_check_may_be_left_out(path: Path) -> None:
+    fill(path)
+    meddle(path, DAMAGE["a flipped bit"])
+    with SQLiteStore(path, check="none") as store:
+        assert store.damaged() == {}
+
+
+def test_a_file_that_cannot_have_a_write_ahead_log(path: Path) -> None:
+    def connect(uri: str, timeout_s: float) -> sqlite3.Connection:
+        return connect_to(uri if "owner" in uri else "file::memory:", timeout_s)
+
+    with pytest.raises(StoreUnavailable, match="cannot keep a write-ahead log there"):
+        SQLiteStore(path, connect=connect)
+
+
+def test_a_folder_that_says_it_may_not_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = fill(path)
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with SQLiteStore(path, readonly=True) as store:
+        assert state(store, store.rooms()) == before
+
+
+def test_a_room_that_is_listed_and_cannot_be_found_is_damaged(path: Path) -> None:
+    fill(path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert damage_of(connection, "room 1") == ""
+        assert damage_of(connection, "nowhere") == "it is listed, and cannot be found"
+
+
+def test_a_name_that_is_no_text_is_damage(path: Path) -> None:
+    fill(path)
+    meddle(path, "UPDATE room SET room_id = CAST(x'ff61' AS TEXT) WHERE room_id = 'room 1'")
+    with SQLiteStore(path) as store, pytest.raises(DamagedStore, match="Could not decode"):
+        store.rooms()
+    with pytest.raises(DamagedStore, match="its rooms cannot be listed"):
+        SQLiteStore(path, check="full")
+
+
+def test_an_owner_s_lock_that_the_disk_refuses(path: Path) -> None:
+    def connect(uri: str, timeout_s: float) -> sqlite3.Connection:
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
+        raise error
+
+    with pytest.raises(StoreUnavailable, match="SQLITE_IOERR"):
+        SQLiteStore(path, connect=connect)
