@@ -169,10 +169,12 @@ def check_message(message: MessageLike) -> None:
 def _message_added(room: LiveRoom, update: MessageAdded, at: _Context) -> Change:
     message = update.message
     timeline = room.timeline
-    if not isinstance(message, MessageLike):
+    if not isinstance(message, (Message, MessageLike)):  # asking the protocol costs microseconds
         raise InvalidValue("message", f"must have id, user, content, timestamp and extra, got {type(message).__name__}")
     check_message(message)
-    if timeline.knows(message.id):
+    if not timeline.by_time and timeline.add(message, at.seq):
+        return APPLIED
+    if timeline.knows(message.id):  # which costs microseconds too
         return _repeated(room, message)
     if timeline.by_time:
         timeline.insert(message, at.seq)
