@@ -45,7 +45,7 @@ OUTSIDE = set(
 CORE_PACKAGES = {"attr", "attrs", "msgspec", "sortedcontainers"}  # what the core may import from elsewhere
 NOWHERE = {"dill", "cloudpickle", "imp", "jsonpickle", "marshal", "pickle", "shelve"}
 ONLY_IN = {
-    "zstandard": ("snapshot/frame.py", "snapshot/dictionary.py", "cli/"),
+    "zstandard": ("snapshot/frame.py", "snapshot/training.py", "cli/"),
     "asyncio": ("host/",),
     "sqlite3": ("store/", "cli/"),
     "rich": ("cli/",),
