@@ -93,7 +93,7 @@ class AdaptivePolicy:
         self._pool: list[tuple[float, int, int]] = []  # worth when looked at, last access, row
         self._hand = 0
         self._left = 0  # victims until the hand moves on
-        self._newest = -1
+        self._newest = 0
         self._by_size = False
 
     def inserted(self, rows: Rows, row: int, now: float) -> None:
@@ -139,7 +139,7 @@ class AdaptivePolicy:
         trait, last = self._ghosts.put(self._sums[row], self._traits[row], self._last[row])
         if trait:
             self._lost(trait, last)
-        self._traits[row] = self._last[row] = 0
+        self._last[row] = 0
         place, other = self._place[row], self._held.pop()
         if other != row:
             self._held[place] = other
@@ -159,11 +159,10 @@ class AdaptivePolicy:
         if self._left < 0 or not self._pool:
             self._look(rows)
         pool, last, newest = self._pool, self._last, self._newest
-        while pool and (last[pool[-1][2]] != pool[-1][1] or pool[-1][2] == newest):
+        while pool and last[pool[-1][2]] != pool[-1][1]:
             pool.pop()
-        here = newest >= 0 and self._traits[newest]
-        if here and (not pool or self._worth(rows, newest) < self._worth(rows, pool[-1][2])):
-            return newest
+        if last[newest] == self._clock and (not pool or self._worth(rows, newest) < pool[-1][0]):
+            return newest  # it has just come in, and is worth less than the least of those seen
         return pool.pop()[2] if pool else self._held[0]
 
     def _look(self, rows: Rows) -> None:

@@ -106,23 +106,27 @@ class RoomCache:
         fit beside the pinned rooms, or is alone larger than ``max_bytes``. A pinned room always stays.
         """
         _known(room_id, packed)
-        if not (_integer(priority) and 0 <= priority <= 10):
+        if priority and not (_integer(priority) and 0 <= priority <= 10):
             raise InvalidValue("priority", f"must be an integer from 0 to 10, got {priority!r}")
         self._now = now = self._at(now)
-        row = self._rows.index.get(room_id)
+        rows, policy = self._rows, self.policy
+        row = rows.index.get(room_id)
         if row is not None:
             return self._put_again(row, packed, priority, pinned)
-        if not pinned and not self._fits(len(packed)):
+        size = len(packed)
+        gone: tuple[Eviction, ...] = ()
+        if not pinned and (self._pinned or size > self.max_bytes) and not self._fits(size):
             self._evictions[Reason.REFUSED] += 1
-            return (Eviction(room_id, Reason.REFUSED, len(packed), packed),)
-        gone = () if pinned or self.policy.refuses else self._make_room(1, len(packed))
-        row = self._rows.add(room_id, packed, now, priority)
-        self._bytes += len(packed)
+            return (Eviction(room_id, Reason.REFUSED, size, packed),)
+        if not (pinned or policy.refuses):
+            gone = self._make_room(1, size)
+        row = rows.add(room_id, packed, now, priority)
+        self._bytes += size
         if pinned:
             self._pin(row)
             return self._make_room(0, 0)
         self._file(row)
-        self.policy.inserted(self._rows, row, now)
+        policy.inserted(rows, row, now)
         return gone or self._make_room(0, 0, newcomer=row)
 
     def get(self, room_id: str, now: float) -> Packed | None:
@@ -139,12 +143,11 @@ class RoomCache:
         rows.access(row, now)
         if row not in self._pinned:
             self.policy.accessed(rows, row, now)
-        return rows.packed[row]
+        return rows.packed[room_id]
 
     def peek(self, room_id: str) -> Packed | None:
         """The packed room without counting anything. O(1)."""
-        row = self._rows.index.get(room_id)
-        return None if row is None else self._rows.packed[row]
+        return self._rows.packed.get(room_id)
 
     def entry(self, room_id: str) -> Entry:
         """The facts about a room here. O(1). Raises `UnknownRoom`."""
@@ -229,7 +232,7 @@ class RoomCache:
         self._now = now = self._at(now)
         gone: list[Eviction] = []
         for row in self._wheel.due(now):
-            if self._rows.packed[row] is None or row in self._pinned:
+            if not self._rows.room_id(row) or row in self._pinned:
                 continue
             if math.ceil(self._deadline(row)) <= now:
                 gone.append(self._evict(row, Reason.EXPIRED))
@@ -323,17 +326,18 @@ class RoomCache:
         return Reason.BYTES if self._bytes + size > self.max_bytes else None
 
     def _make_room(self, rooms: int, size: int, newcomer: int = -1) -> tuple[Eviction, ...]:
-        reason = self._over(rooms, size)
-        if reason is None:
+        index, most = self._rows.index, self.max_rooms - rooms
+        if len(index) <= most and self._bytes + size <= self.max_bytes:
             return ()
+        reason = Reason.ROOMS if len(index) > most else Reason.BYTES
+        least = len(index) - (math.ceil(self.batch_fraction * len(index)) if self.batch_fraction else 1)
         gone: list[Eviction] = []
-        batch = math.ceil(self.batch_fraction * len(self._rows.index)) if self.batch_fraction else 1
         for row in self.policy.victims(self._rows, reason, self._now):
             gone.append(self._evict(row, Reason.REFUSED if row == newcomer else reason))
-            over = self._over(rooms, size)
-            if over is None and len(gone) >= batch:
-                break
-            reason = over or reason
+            if len(index) <= most:
+                if self._bytes + size <= self.max_bytes and len(index) <= least:
+                    break
+                reason = Reason.BYTES if self._bytes + size > self.max_bytes else reason
         return tuple(gone)
 
     def _evict(self, row: int, reason: Reason) -> Eviction:
@@ -356,8 +360,10 @@ class RoomCache:
         return touched + self.ttl.seconds(self.ttl.frequency(self._rows.recent(row), touched))
 
     def _file(self, row: int) -> None:
-        if self.ttl is not None:
-            self._wheel.file(row, self._deadline(row))
+        ttl = self.ttl
+        if ttl is not None:
+            fresh = self._rows.never_accessed(row)
+            self._wheel.file(row, self._rows.touched(row) + ttl.base_s if fresh else self._deadline(row))
 
 
 def _at_least(where: str, value: int, least: int) -> int:

@@ -31,7 +31,7 @@ class Rows:
 
     def __init__(self, ghosts: int) -> None:
         self.index: dict[str, int] = {}
-        self.packed: list[bytes | None] = []
+        self.packed: dict[str, bytes] = {}  # by id: a dict of plain values is nothing to the collector
         self._ids: list[str] = []
         self._stored = array("d")
         self._accessed = array("d")
@@ -57,13 +57,17 @@ class Rows:
             (hints & 0xFFFF) / 0xFFFF,
         )
 
+    def never_accessed(self, row: int) -> bool:
+        """Whether no access is remembered. O(1)."""
+        return not self._accesses[row]
+
     def room_id(self, row: int) -> str:
         """The id of the room in this row. O(1)."""
         return self._ids[row]
 
     def size(self, row: int) -> int:
-        """Packed bytes in this row, 0 for a free one. O(1)."""
-        return len(self.packed[row] or b"")
+        """Packed bytes in this row. O(1)."""
+        return len(self.packed[self._ids[row]])
 
     def touched(self, row: int) -> float:
         """When the room was last accessed or stored, whichever came later. O(1)."""
@@ -73,9 +77,9 @@ class Rows:
         """Give a room a row, with the access history that its ghost kept."""
         row = self._free.pop() if self._free else self._grow()
         self.index[room_id] = row
-        self._ids[row], self.packed[row] = room_id, packed
+        self._ids[row], self.packed[room_id] = room_id, packed
         self._stored[row], self._priority[row] = now, priority
-        ghost = self._ghosts.pop(room_id)
+        ghost = self._ghosts.pop(room_id) if self._ghosts else None
         if ghost is None:
             self._accessed[row] = _NEVER
         else:
@@ -85,7 +89,8 @@ class Rows:
 
     def restore(self, row: int, packed: bytes, now: float, priority: int) -> None:
         """Store a room again under the row that it has."""
-        self.packed[row], self._stored[row], self._priority[row] = packed, now, priority
+        self.packed[self._ids[row]] = packed
+        self._stored[row], self._priority[row] = now, priority
 
     def access(self, row: int, now: float) -> None:
         """Count one access. Hints are answered by it, so they start again."""
@@ -103,13 +108,14 @@ class Rows:
 
     def remove(self, row: int) -> tuple[str, bytes]:
         """Free the row; its access history becomes a ghost."""
-        room_id, packed = self._ids[row], self.packed[row] or b""
+        room_id = self._ids[row]
+        packed = self.packed.pop(room_id)
         del self.index[room_id]
         accesses = self._accesses[row]
         if accesses:
             gaps = self._gaps[row * _GAPS : (row + 1) * _GAPS]
             self._ghosts.put(room_id, _GHOST.pack(self._accessed[row], accesses, *gaps))
-        self._ids[row], self.packed[row], self._accesses[row], self._hints[row] = "", None, 0, 0
+        self._ids[row], self._accesses[row], self._hints[row] = "", 0, 0
         self._free.append(row)
         return room_id, packed
 
@@ -130,22 +136,21 @@ class Rows:
     def check(self) -> None:
         """Raise AssertionError unless the columns agree with each other. O(rows)."""
         used = set(self.index.values())
-        assert len(used) == len(self.index) == len(self.packed) - len(self._free)
+        assert len(used) == len(self.index) == len(self._ids) - len(self._free)
         assert used.isdisjoint(self._free)
         assert all(self._ids[row] == room_id for room_id, row in self.index.items())
-        assert all(self.packed[row] is not None for row in used)
-        assert all(self.packed[row] is None for row in self._free)
+        assert self.packed.keys() == self.index.keys()
+        assert not any(self._ids[row] for row in self._free)
         self._ghosts.check()
 
     def _grow(self) -> int:
-        self.packed.append(None)
         self._ids.append("")
         self._gaps.extend(_NO_GAPS)
         for column in (self._stored, self._accessed):
             column.append(0.0)
         for counts in (self._accesses, self._priority, self._hints):
             counts.append(0)
-        return len(self.packed) - 1
+        return len(self._ids) - 1
 
 
 def _times(at: float, accesses: int, gaps: Sequence[int]) -> Iterator[float]:
