@@ -40,9 +40,9 @@ class SQLiteStore:
     - ``"NORMAL"``: it survives the end of the process. A power cut or a crash of the system may take back the last
       appends, those since the last checkpoint at most, newest first: never one in the middle, and never the file.
 
-    All writing goes through one connection in one thread; appends that arrive from several threads while a commit is
-    under way share the next one. Reading goes through at most ``readers`` further connections. ``busy_timeout_s``
-    is how long to wait for a lock that another program holds (a backup, a shell) before `StoreBusy`.
+    All writing goes through one connection, one thread at a time; appends that arrive from several threads while a
+    commit is under way share the next one. Reading goes through at most ``readers`` further connections.
+    ``busy_timeout_s`` is how long to wait for a lock that another program holds (a backup, a shell) before `StoreBusy`.
 
     ``check`` says how the file is examined on opening: ``"quick"`` (the default) its structure, at about 1 s per GB;
     ``"full"`` every entry and snapshot too; ``"none"``. Entries and snapshots are checked whenever they are read. A

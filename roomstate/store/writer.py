@@ -1,10 +1,15 @@
-"""The one thread that writes to a file: jobs that arrive while a commit is under way share the next one."""
+"""The one connection that writes to a file: jobs that arrive while a commit is under way share the next one.
+
+It has no thread of its own: whichever caller finds the connection free commits for all that wait. A thread would cost
+each commit two wake-ups of a sleeping processor: where a flush takes 0.15 ms, an append of 10 entries takes 1.49 times
+as long as bare SQLite with a thread and 1.20 times without; with eight callers there is no difference.
+"""
 
 from __future__ import annotations
 
-import queue
 import sqlite3
 import threading
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
@@ -21,20 +26,19 @@ MAX_GROUP: Final = 256
 
 
 class _Job:
-    """Work to be done inside a transaction, and what came of it. ``done`` is locked until it is settled."""
+    """Work to be done inside a transaction, and what came of it."""
 
-    __slots__ = ("done", "error", "result", "work")
+    __slots__ = ("error", "result", "settled", "work")
 
     def __init__(self, work: Callable[[sqlite3.Connection], Any]) -> None:
         self.work = work
+        self.settled = False
         self.result: Any = None
-        self.error: BaseException | None = None
-        self.done = threading.Lock()
-        self.done.acquire()
+        self.error: Exception | None = None
 
 
 class Writer:
-    """Runs jobs on one connection, in one thread, a group to a transaction.
+    """Runs jobs on one connection, one thread at a time, a group to a transaction.
 
     A job may raise one of our errors as long as it has written nothing: then only that job fails. What SQLite raises
     undoes the whole group, and each of its jobs fails with the same error.
@@ -42,60 +46,35 @@ class Writer:
 
     def __init__(self, open_one: Callable[[], sqlite3.Connection], where: str) -> None:
         self._open_one, self._where = open_one, where
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        self._jobs: deque[_Job] = deque()
+        self._turn = threading.Lock()  # held by whoever uses the connection
         self._closed = False
         self.commits = 0
         self._connection = open_one()
-        self._thread = threading.Thread(target=self._work, name=f"roomstate {where}", daemon=True)
-        self._thread.start()
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Have ``work`` done and committed; returns its result, or raises what it or the commit raised."""
         job = _Job(work)
-        with self._lock:
-            if self._closed:
-                raise StoreUnavailable(self._where, "is closed")
-            self._jobs.put(job)
-        job.done.acquire()
+        self._jobs.append(job)
+        with self._turn:
+            while not job.settled:
+                self._commit([self._jobs.popleft() for _ in range(min(MAX_GROUP, len(self._jobs)))])
         if job.error is not None:
             raise job.error
         return cast("T", job.result)
 
     def close(self) -> None:
-        """Finish the jobs at hand, then end the thread and close the connection."""
-        with self._lock:
-            if not self._closed:
-                self._closed = True
-                self._jobs.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        open_ = True
-        while open_:
-            group, open_ = self._gather()
-            self._commit(group)
-            for job in group:
-                job.done.release()
-            del group  # results belong to their callers
-        with suppress(sqlite3.Error):
-            self._connection.close()
-
-    def _gather(self) -> tuple[list[_Job], bool]:
-        """Wait for a job, and take the others that are there already; and whether more will come."""
-        job = self._jobs.get()
-        group: list[_Job] = []
-        while job is not None:
-            group.append(job)
-            if len(group) == MAX_GROUP or self._jobs.empty():
-                return group, True
-            job = self._jobs.get()
-        return group, False
+        """Let go of the connection, after the commit under way. Later jobs raise `StoreUnavailable`."""
+        with self._turn:
+            self._closed = True
+            with suppress(sqlite3.Error):
+                self._connection.close()
 
     def _commit(self, group: list[_Job]) -> None:
-        if not group:
-            return
+        """Settle a group of jobs, all or none but for those that fail by themselves."""
         try:
+            if self._closed:
+                raise StoreUnavailable(self._where, "is closed")
             self._connection.execute("BEGIN IMMEDIATE")
             for job in group:
                 self._try(job)
@@ -105,6 +84,11 @@ class Writer:
             self._undo()
             for job in group:
                 job.error = self._named(error)
+            if not isinstance(error, Exception):
+                raise  # Ctrl-C is for the thread that it hit; the others are told
+        finally:
+            for job in group:
+                job.settled = True
 
     def _try(self, job: _Job) -> None:
         try:
@@ -112,15 +96,21 @@ class Writer:
         except RoomStateError as error:
             job.error = error
 
-    def _named(self, error: BaseException) -> BaseException:
-        if not isinstance(error, sqlite3.Error):
+    def _named(self, error: BaseException) -> Exception:
+        """The error as each job of a group is told of it: one of its own, since each is raised in its own thread."""
+        if isinstance(error, sqlite3.Error):
+            named: Exception = translate(self._where, error)
+        elif isinstance(error, Exception):
             return error
-        ours = translate(self._where, error)
-        ours.__cause__ = error
-        return ours
+        else:
+            named = StoreUnavailable(self._where, f"was interrupted: {type(error).__name__}")
+        named.__cause__ = error
+        return named
 
     def _undo(self) -> None:
         """End the transaction; where even that fails, start again with a new connection."""
+        if self._closed:
+            return
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -20,6 +21,7 @@ from roomstate.errors import (
     InvalidValue,
     NewerStore,
     RoomStateError,
+    StorageError,
     StoreBusy,
     StoreReadOnly,
     StoreUnavailable,
@@ -29,6 +31,7 @@ from roomstate.store import SQLiteStore, schema
 from roomstate.store.check import complaints, damage_of
 from roomstate.store.connection import connect_to
 from roomstate.store.faults import translate
+from roomstate.store.writer import _Job
 from roomstate.testing.contracts_store import added, batch, head, state
 
 
@@ -95,16 +98,36 @@ def test_a_lock_that_lasts_is_busy_and_changes_nothing(path: Path) -> None:
 def test_appends_that_wait_share_a_commit(path: Path) -> None:
     with SQLiteStore(path) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
         store.append("a", "e1", batch(1, 2))
+        waiting: Any = vars(vars(store)["_writer"])["_jobs"]
         other.execute("BEGIN IMMEDIATE")  # the first of these waits for the lock, the others for the first
         threads = [threading.Thread(target=store.append, args=(f"room {room}", "e1", batch(1, 2))) for room in range(8)]
         for thread in threads:
             thread.start()
+        while len(waiting) < 7:
+            time.sleep(0.001)
         before = store.diagnostics().commits
         other.execute("ROLLBACK")
         for thread in threads:
             thread.join()
-        assert store.diagnostics().commits - before <= 8
+        assert store.diagnostics().commits - before == 2
         assert len(store.rooms()) == 9
+
+
+def test_an_interrupted_commit_undoes_all_and_tells_the_others(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        writer: Any = vars(store)["_writer"]
+
+        def interrupt(connection: sqlite3.Connection) -> None:
+            raise KeyboardInterrupt
+
+        put = "INSERT INTO dictionary VALUES ('d', 0, 'x')"
+        jobs = [_Job(lambda connection: connection.execute(put)), _Job(interrupt)]
+        with pytest.raises(KeyboardInterrupt):
+            writer._commit(jobs)
+        assert [type(job.error) for job in jobs] == [StoreUnavailable] * 2
+        assert str(jobs[0].error).endswith("was interrupted: KeyboardInterrupt")
+        assert store.dictionaries() == ()
+        assert store.append("a", "e1", batch(1, 2)) == Appended(1)
 
 
 def test_one_that_fails_takes_no_other_with_it(path: Path) -> None:
@@ -508,11 +531,15 @@ def test_a_name_that_is_no_text_is_damage(path: Path) -> None:
         SQLiteStore(path, check="full")
 
 
-def test_an_owner_s_lock_that_the_disk_refuses(path: Path) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind"), [(sqlite3.SQLITE_IOERR, StoreUnavailable), (sqlite3.SQLITE_CANTOPEN, StoreReadOnly)]
+)
+def test_an_owner_s_lock_that_the_disk_refuses(path: Path, code: int, kind: type[StorageError]) -> None:
     def connect(uri: str, timeout_s: float) -> sqlite3.Connection:
-        error = sqlite3.OperationalError("disk I/O error")
-        error.sqlite_errorcode, error.sqlite_errorname = sqlite3.SQLITE_IOERR, "SQLITE_IOERR"
+        error = sqlite3.OperationalError("no")
+        error.sqlite_errorcode, error.sqlite_errorname = code, "NO"
         raise error
 
-    with pytest.raises(StoreUnavailable, match="SQLITE_IOERR"):
+    with pytest.raises(kind) as caught:
         SQLiteStore(path, connect=connect)
+    assert type(caught.value) is kind

@@ -141,6 +141,10 @@ def test_a_head_and_a_dictionary_that_cannot_be_read(path: Path, tmp_path: Path)
             slow.code = sqlite3.SQLITE_IOERR  # the disk's fault says nothing of a room
             with pytest.raises((sqlite3.DatabaseError, StoreUnavailable), match="torn"):
                 _ = dict(salvage(slow, tmp_path / f"3{at}.db")), survey(slow), to_set_aside(slow, "", full=True)
+        slow = Failing(connection, "FROM log")
+        slow.code = sqlite3.SQLITE_IOERR
+        with pytest.raises(sqlite3.DatabaseError, match="torn"):
+            survey(slow)
         for code, error in ((sqlite3.SQLITE_IOERR, sqlite3.DatabaseError), (sqlite3.SQLITE_CORRUPT, DamagedStore)):
             slow = Failing(connection, "room_id >")
             slow.code = code
