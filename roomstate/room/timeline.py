@@ -26,6 +26,7 @@ MAX_TOMBSTONES = 1000
 """Ids of removed messages remembered: as many as the messages of an ACTIVE room."""
 
 _BATCH = 64  # the most messages that wait to be swept out or weighed: DESIGN §10
+_FEW = 8  # and the least: of 50 messages a sixteenth would be 3, and settling costs as much as they do
 _LONG = 2048  # characters; a longer message gets a closer look, and is weighed at once
 _EMPTY_TEXT = "".__sizeof__()
 _REMOVED = -1  # the position of a removed message's id
@@ -191,7 +192,8 @@ class Timeline:
         if (
             message_id in ids
             or message.timestamp <= self.horizon
-            or not 0 < len(message_id) <= MAX_ID
+            or not message_id
+            or len(message_id) > MAX_ID
             or len(message.content) > _LONG
         ):
             return False
@@ -262,7 +264,7 @@ class Timeline:
         if self._bytes > self.max_bytes:
             self._sweep(self._excess())
         held = len(self._messages)
-        self._settle_at = held + min(held >> 4, _BATCH)
+        self._settle_at = held + max(_FEW, min(held >> 4, _BATCH))
 
     def _excess(self) -> int:
         """Return how many of the oldest messages to drop for the bytes to fit."""

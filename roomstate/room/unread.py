@@ -7,8 +7,10 @@ exactly is "at least".
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
 
 from roomstate.model import Count, Marker, MessageLike, Unread
 from roomstate.position import Gap
@@ -28,7 +30,7 @@ MAX_AWAITED = 1000
 """Receipts kept per room for messages not seen yet."""
 
 
-class ReadState:
+class ReadState(Struct, eq=False, gc=False):
     """The read markers of one room. ``head`` is its last position, ``ordinal`` the number of messages up to there.
 
     It outlives the tiers: while the room is not live, whoever moves its head says so through ``head`` and ``ordinal``.
@@ -40,16 +42,13 @@ class ReadState:
     '2'
     """
 
-    __slots__ = ("_lost_removed", "_lost_seq", "_removed", "awaited", "head", "markers", "ordinal")
-
-    def __init__(self, head: int = 0, ordinal: int = 0) -> None:
-        self.head = head
-        self.ordinal = ordinal
-        self.markers: dict[str, Marker] = {}
-        self.awaited: dict[str, list[str]] = {}  # message id -> users who have read it before it came
-        self._removed: list[int] = []  # the seqs of removed messages, ascending
-        self._lost_seq = 0  # removals at or below this seq are forgotten,
-        self._lost_removed = 0  # and there were so many of them
+    head: int = 0
+    ordinal: int = 0
+    markers: dict[str, Marker] = {}
+    awaited: dict[str, list[str]] = {}  # message id -> users who have read it before it came
+    _removed: tuple[int, ...] = ()  # the seqs of removed messages, ascending
+    _lost_seq: int = 0  # removals at or below this seq are forgotten,
+    _lost_removed: int = 0  # and there were so many of them
 
     def start(self, user: str) -> None:
         """Begin to count for ``user`` from here on, unless there is a marker already. O(1)."""
@@ -76,10 +75,11 @@ class ReadState:
                 marker.mentions = marker.mentions[1:]
 
     def removed(self, seq: int, author: str) -> None:
-        """Note that the message at ``seq`` was removed: it no longer counts. O(markers)."""
-        insort(self._removed, seq)
+        """Note that the message at ``seq`` was removed: it no longer counts. O(markers + removed)."""
+        self._removed = tuple(sorted((*self._removed, seq)))
         if len(self._removed) > MAX_REMOVED:
-            self._lost_seq = self._removed.pop(0)
+            self._lost_seq = self._removed[0]
+            self._removed = self._removed[1:]
             self._lost_removed += 1
         own = self.markers.get(author)
         if own is not None and own.seq < seq:
