@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from roomstate.errors import InvalidValue
+from roomstate.residency.blend import BlendedPredictor
+from roomstate.residency.prediction import Prediction, RecencyPredictor
+from roomstate.residency.warming import Reader, Warmer, WarmerStats
+
+
+class Fixed(RecencyPredictor):
+    """Says what it is told to."""
+
+    def __init__(self, *predictions: tuple[object, object]) -> None:
+        super().__init__()
+        self.predictions = predictions
+
+    def predict(self, viewer: str, now: float, limit: int = 5) -> tuple[Prediction, ...]:
+        return tuple(Prediction(room, chance) for room, chance in self.predictions)[:limit]  # type: ignore[arg-type]
+
+
+class Rows(Fixed):
+    """A reader; its rows are what it is told."""
+
+    indices = 4
+
+    def read(self, viewer: str, now: float) -> Sequence[tuple[str, tuple[int, ...]]]:
+        return self.predictions  # type: ignore[return-value]
+
+
+def sure(*rooms: str, **bounds: int) -> Warmer:
+    """A warmer that has learned that these rooms are turned to."""
+    warmer = Warmer(Fixed(*((room, 0.9) for room in rooms)), **bounds)
+    for _ in range(100):
+        warmer.plan("ada", 0.0, held=())
+        for room in rooms:
+            warmer.turned(room)
+    return warmer
+
+
+def test_nothing_is_loaded_until_it_is_known_to_be_used() -> None:
+    warmer = Warmer(Fixed(("rust", 1.0)))
+    assert warmer.plan("ada", 0.0, held=()) == ()
+    assert [one.room for one in sure("rust").plan("ada", 0.0, held=())] == ["rust"]
+
+
+def test_a_plan_is_likeliest_first_equals_by_room_and_bounded() -> None:
+    warmer = sure("d", "c", "b", "a", max_loads=4)
+    plan = warmer.plan("ada", 0.0, held=())
+    assert all(0.15 <= one.chance <= 1.0 for one in plan)
+    assert list(plan) == sorted(plan, key=lambda one: (-one.chance, one.room))
+    assert [one.room for one in sure("d", "c", "b", "a", max_loads=1).plan("ada", 0.0, held=())] == [plan[0].room]
+    assert sure("a", max_loads=0).plan("ada", 0.0, held=()) == ()
+    assert sure("a", max_open=0).plan("ada", 0.0, held=()) == ()
+
+
+def test_what_is_held_or_open_is_not_planned_again() -> None:
+    warmer = sure("a", "b", max_open=2)
+    assert [one.room for one in warmer.plan("ada", 0.0, held={"a"})] == ["b"]
+    assert [one.room for one in warmer.plan("ada", 0.0, held=())] == ["a"]
+    assert warmer.plan("ada", 0.0, held=()) == ()
+
+
+def test_every_load_ends_as_used_wasted_or_failed() -> None:
+    warmer = sure("a", "b", "c", "d", max_loads=4)
+    before = warmer.stats()
+    assert len(warmer.plan("ada", 0.0, held=())) == 4
+    assert warmer.turned("a")
+    assert not warmer.turned("a")
+    warmer.dropped("b")
+    warmer.dropped("b")
+    warmer.failed("c")
+    warmer.failed("c")
+    warmer.dropped("unknown")
+    warmer.check()
+    after = warmer.stats()
+    assert after == WarmerStats(before.planned + 4, before.used + 1, before.wasted + 1, before.failed + 1, 1)
+
+
+def test_waste_raises_the_least_chance_and_use_lowers_it_again() -> None:
+    warmer = sure("a")
+    (one,) = warmer.plan("ada", 0.0, held=())
+    warmer.dropped("a")
+    while plan := warmer.plan("ada", 0.0, held=()):
+        warmer.dropped("a")
+        assert plan[0].chance == one.chance
+        warmer.check()
+    wasted = warmer.stats().wasted
+    assert wasted < 500
+    assert warmer.plan("ada", 0.0, held=()) == ()
+
+
+def test_waste_stays_near_what_was_asked_for() -> None:
+    warmer = Warmer(Fixed(("a", 0.5)), stay=4, least_chance=0.01)
+    for turn in range(20_000):
+        plan = warmer.plan("ada", 0.0, held=())
+        if turn % 40 == 0:
+            warmer.turned("a")
+        else:
+            warmer.turned("other")
+            if plan:
+                warmer.dropped("a")
+    stats = warmer.stats()
+    assert stats.wasted <= 3.5 * stats.used + 100
+
+
+def test_what_a_loaded_room_stays_is_learned_from_drops() -> None:
+    warmer = sure("a")
+    for _ in range(200):
+        warmer.plan("ada", 0.0, held=())
+        for _ in range(10):
+            warmer.turned("other")
+        warmer.dropped("a")
+        warmer.turned("a")
+        warmer.check()
+    assert warmer.stats().wasted > 0
+
+
+def test_candidates_that_nobody_turns_to_answer_no() -> None:
+    warmer = sure("a", max_loads=3)
+    for _ in range(300):
+        warmer.plan("ada", 0.0, held=())
+        warmer.failed("a")
+        for _ in range(450):
+            warmer.turned("other")
+    assert warmer.plan("ada", 0.0, held=()) == ()
+
+
+@given(st.lists(st.tuples(st.sampled_from("ptdf"), st.sampled_from("abcd")), max_size=60))
+def test_any_order_of_calls_keeps_the_invariants(calls: list[tuple[str, str]]) -> None:
+    warmer = sure("a", "b", "c", "d", max_open=2, max_watched=2)
+    for call, room in calls:
+        if call == "p":
+            held = {room}
+            assert not held & {one.room for one in warmer.plan("ada", 0.0, held)}
+        else:
+            {"t": warmer.turned, "d": warmer.dropped, "f": warmer.failed}[call](room)
+        warmer.check()
+
+
+def test_the_default_predictor_is_read_in_full() -> None:
+    blend = BlendedPredictor()
+    warmer = Warmer(blend)
+    assert isinstance(blend, Reader)
+    for at in range(300):
+        room = f"room-{at % 6}"
+        warmer.plan("ada", float(at), held=())
+        blend.visited("ada", room, float(at))
+        warmer.turned(room)
+    plan = warmer.plan("ada", 300.0, held=())
+    assert {one.room for one in plan} < {f"room-{at}" for at in range(6)}
+    assert plan
+    assert "room-5" not in {one.room for one in plan}  # where ada is
+    with pytest.raises(InvalidValue, match="viewer"):
+        blend.read("", 0.0)
+
+
+@pytest.mark.parametrize(
+    "predictor",
+    [
+        Fixed(("a", 1.1)),
+        Fixed(("a", -0.1)),
+        Fixed(("a", float("nan"))),
+        Fixed(("a", "likely")),
+        Fixed(("a", True)),
+        Fixed(("a", 0.5), ("a", 0.5)),
+        Fixed(("", 0.5)),
+        Fixed((None, 0.5)),
+        Rows(("a", (4,))),
+        Rows(("a", (-1,))),
+        Rows(("a", (1,)), ("a", (1,))),
+    ],
+)
+def test_a_predictor_that_lies_is_rejected_and_nothing_changes(predictor: Fixed) -> None:
+    warmer = Warmer(predictor)
+    with pytest.raises(InvalidValue, match="predictor"):
+        warmer.plan("ada", 0.0, held=())
+    warmer.check()
+    assert warmer.stats() == WarmerStats(0, 0, 0, 0, 0)
+    predictor.predictions = ()
+    assert warmer.plan("ada", 0.0, held=()) == ()
+
+
+def test_a_room_that_the_predictor_made_up_is_a_failed_load() -> None:
+    warmer = sure("made-up")
+    assert warmer.plan("ada", 0.0, held=())
+    warmer.failed("made-up")
+    assert warmer.stats().failed == 1
+
+
+@pytest.mark.parametrize(
+    ("bound", "value"),
+    [
+        *((bound, bad) for bound in ("least_chance", "waste") for bad in (-0.1, float("nan"), True, "x")),
+        ("least_chance", 1.1),
+        ("waste", float("inf")),
+        *((bound, bad) for bound in ("stay", "max_watched") for bad in (0, 1.5)),
+        *((bound, -1) for bound in ("max_loads", "max_open")),
+    ],
+)
+def test_bounds_are_checked(bound: str, value: object) -> None:
+    with pytest.raises(InvalidValue, match=bound):
+        Warmer(RecencyPredictor(), **{bound: value})  # type: ignore[arg-type]
+
+
+def test_bad_arguments_change_nothing() -> None:
+    warmer = sure("a")
+    before = warmer.stats()
+    for call in (
+        lambda: warmer.plan("", 0.0, held=()),
+        lambda: warmer.plan("ada", float("nan"), held=()),
+        lambda: warmer.turned(""),
+    ):
+        with pytest.raises(InvalidValue):
+            call()
+    assert warmer.stats() == before
