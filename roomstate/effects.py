@@ -99,7 +99,10 @@ class Appended(Struct, frozen=True):
 
 
 class Recovered(Struct, frozen=True):
-    """Messages that were missing, oldest first. ``limited``: there are more, from ``cursor`` on if that is known."""
+    """Messages that were missing, oldest first.
+
+    ``limited``: there are more, from ``cursor`` on (None: from the last one's id on).
+    """
 
     messages: tuple[AnyMessage, ...]
     limited: bool = False

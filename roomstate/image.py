@@ -35,6 +35,8 @@ class RoomImage(Struct, frozen=True, omit_defaults=True, kw_only=True):
     is here, was removed, or lies in one of ``gaps``. ``floor``: nothing is known at or below it.
     ``ordinal`` counts the messages ever added. ``tombstones`` are ids whose messages were removed, oldest first.
     ``members_complete`` says whether ``members`` are all. ``markers`` are the users' read markers.
+    ``by_time``: the messages are of a source without seqs, in order of (timestamp, id); ``seqs`` are then not in order,
+    and ``cursor`` is the source's own name for how far it was heard.
     ``digest`` sums up the messages that have left the room's memory, as `MessageDigest` writes itself; {} for none.
     """
 
@@ -59,4 +61,6 @@ class RoomImage(Struct, frozen=True, omit_defaults=True, kw_only=True):
     notifications: tuple[Notification, ...] = ()
     ui_state: Mapping[str, Any] = EMPTY
     markers: Mapping[str, Marker] = EMPTY
+    by_time: bool = False
+    cursor: str | None = None
     digest: Mapping[str, Any] = EMPTY

@@ -6,34 +6,31 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
-from msgspec import structs
-
 from roomstate.effects import Appended, Deliver, Head, Loaded, Recovered
-from roomstate.errors import InvalidValue, Malformed, RoomStateError, TooManyRooms, UnknownRoom
+from roomstate.errors import InvalidValue, TooManyRooms, UnknownRoom
+from roomstate.holding import checks
+from roomstate.holding.checks import MAX_TIME
 from roomstate.holding.durability import Durability
 from roomstate.holding.following import Following
-from roomstate.holding.interests import Interests
+from roomstate.holding.interests import Allowance, Interests
 from roomstate.holding.notify import Mentions, NotificationRule, Replies
+from roomstate.holding.reading import Readings
 from roomstate.holding.record import Bounds, Holding, House, Output, Request
 from roomstate.holding.tiering import Tiering
-from roomstate.holding.view import RoomView
-from roomstate.image import RoomImage
-from roomstate.metrics import Stats
-from roomstate.model import EMPTY, Status, Tier, Unread, check_id
-from roomstate.position import Gap, Token
+from roomstate.model import EMPTY, MessageLike, Tier, check_id
 from roomstate.residency.cache import RoomCache
-from roomstate.room.passage import image_of
 from roomstate.room.reduce import MakeMessage
-from roomstate.room.states import ActiveRoom, BackgroundRoom, CachedRoom, Limits
+from roomstate.room.states import ActiveRoom, Limits
 from roomstate.room.tiers import Signal
-from roomstate.room.unread import ReadState
-from roomstate.sync.feed import MAX_MISSING, Missing, SnapshotNeeded
-from roomstate.updates import KINDS, LOGGED, MessageAdded, Update
+from roomstate.updates import LOGGED, MessageAdded, Update
 
 __all__ = ["RoomStateManager"]
 
 Outputs = tuple[Output, ...]
 _NOTHING: Final[Outputs] = ()
+_HOST_BURST_S = 10.0  # seconds' worth of the host's own promotions at once: what a start needs
+_MAX_UI_STATES = 1000  # viewers' UI states of one room
+_MAX_WRITERS = 10_000  # authors known to be well-formed; beyond it they are looked at anew
 _ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
     "head": (Head, type(None)),
     "load": (Loaded,),
@@ -50,12 +47,7 @@ def _random_epoch() -> str:
     return token_hex(8)
 
 
-def _positive(where: str, value: float) -> None:
-    if not 0 < value < float("inf"):
-        raise InvalidValue(where, f"must be a finite number above 0, got {value!r}")
-
-
-class RoomStateManager:
+class RoomStateManager(Readings):
     """Holds the state of many rooms in tiers. Performs no I/O: what must be done comes back as effects.
 
     Every verb returns a tuple of effects and events, in order (`roomstate.effects`); the caller carries the effects
@@ -75,6 +67,7 @@ class RoomStateManager:
     ``max_waiting`` 1000 updates a room without seq; ``max_rooms_per_viewer`` 1000, ``max_viewers`` 100,000,
     ``max_live_rooms`` 1,000,000, ``max_read_states`` 100,000 rooms (each: ten times what we saw in the largest public
     archive); ``moves_per_s`` 50 with a ``burst`` of 200 per viewer (nobody changes rooms faster by hand);
+    ``host_moves_per_s`` 1000 promotions of the host's own, ten times that at once (a tenth of what one core can do);
     ``idle_active_s`` 300 and ``idle_background_s`` 1800 (DESIGN §4); ``retry_s`` 0.5, doubling up to ``max_retry_s``
     30.
 
@@ -105,6 +98,7 @@ class RoomStateManager:
         max_read_states: int = 100_000,
         moves_per_s: float = 50.0,
         burst: int = 200,
+        host_moves_per_s: float = 1000.0,
         idle_active_s: float = 300.0,
         idle_background_s: float = 1800.0,
         retry_s: float = 0.5,
@@ -129,9 +123,11 @@ class RoomStateManager:
             "idle_active_s": idle_active_s,
             "idle_background_s": idle_background_s,
         }
-        for where, value in {**bounds, **others}.items():
-            _positive(where, value)
+        for where, value in {**bounds, **others, "host_moves_per_s": host_moves_per_s}.items():
+            checks.positive(where, value)
         self._clock = clock
+        self._moves = Allowance(host_moves_per_s, max(1.0, _HOST_BURST_S * host_moves_per_s))
+        self._writers: set[str] = set()  # ids of authors that were looked at: at most `_MAX_WRITERS`
         self._now = float("-inf")
         self._house = House(
             bounds=Bounds(**bounds),  # type: ignore[arg-type]
@@ -191,10 +187,17 @@ class RoomStateManager:
         if old is not tier:
             self._count_lookup(room_id, now)
             self._tiering.signal(room_id, signal, now)
-            holding = self._holdings[room_id]
-            holding.sync_reads().start(house.interests.user_of(viewer))
-            holding.touched = max(holding.touched, now)
+            self._start_reading(self._holdings[room_id], house.interests.user_of(viewer), now)
         return self._end(now)
+
+    def _start_reading(self, holding: Holding, user: str, now: float) -> None:
+        reads = holding.sync_reads()
+        if user not in reads.markers:
+            reads.start(user)
+            if holding.kept is not None:
+                holding.newcomers[user] = None
+            self._house.weigh(holding)
+        holding.touched = max(holding.touched, now)
 
     def _leave(self, viewer: str, room_id: str, now: float) -> None:
         self._house.interests.drop(viewer, room_id)
@@ -215,13 +218,14 @@ class RoomStateManager:
     def promote(self, room_id: str, tier: Tier = Tier.ACTIVE, *, now: float | None = None) -> Outputs:
         """Hold a room at ``tier`` (ACTIVE or BACKGROUND) for the host's own sake, until `demote`; it does not lapse.
 
-        Raises ``InvalidValue`` for another tier, ``TooManyRooms``.
+        Raises ``InvalidValue`` for another tier, ``TooManyRooms``, and ``RateLimited`` for a flood.
         """
         now = self._begin(now)
         check_id("room_id", room_id)
-        if tier not in (Tier.ACTIVE, Tier.BACKGROUND):
-            raise InvalidValue("tier", f"must be ACTIVE or BACKGROUND, got {tier!r}")
+        checks.tier(tier, Tier.BACKGROUND)
         self._admit_room(room_id)
+        self._moves.spend(now)
+        self._count_lookup(room_id, now)
         holding = self._house.hold(room_id, now)
         self._house.due.clear(("own", room_id))
         if tier > holding.own:
@@ -244,8 +248,11 @@ class RoomStateManager:
         ``UnknownRoom``.
         """
         now = self._begin(now)
+        checks.tier(tier, Tier.UNLOADED)
         self._known(room_id)
         holding = self._holdings.get(room_id)
+        if tier < Tier.BACKGROUND:
+            self._house.due.clear(("own", room_id))
         if holding is not None and holding.own > tier:
             holding.own = tier if tier >= Tier.BACKGROUND else Tier.UNLOADED
         if not keep_notifications and holding is not None and holding.room is not None:
@@ -269,68 +276,83 @@ class RoomStateManager:
         ``InvalidValue`` for what is not a valid update, ``OverBudget``, ``RoomBusy``, ``TooManyRooms``: nothing has
         changed then.
         """
-        holding = self._holdings.get(room_id)
         if now is None:
             now = self._clock()
-        if holding is not None and holding.plain and type(update) is MessageAdded and now >= self._now:
-            message = update.message
+        try:
+            holding, message = self._holdings[room_id], update.message  # type: ignore[union-attr]
+            user, content, extra = message.user, message.content, message.extra
             room = holding.room
             seq = room.head + 1  # type: ignore[union-attr]
-            try:
-                if room.timeline.add(message, seq):  # type: ignore[union-attr]
-                    room.head = seq  # type: ignore[union-attr]
-                    holding.touched = now
-                    markers = holding.reads.markers
-                    if markers:
-                        marker = markers.get(message.user)
-                        if marker is not None:
-                            marker.own += 1
-                    if (
-                        seq >= holding.account_at
-                        or "@" in message.content
-                        or message.extra is not EMPTY
-                        or self._durability.every
-                    ):
-                        return self._after_add(holding, update, seq, now)
-                    audience = holding.audience
-                    return _NOTHING if audience is None else (Deliver(audience, update, seq),)
-            except (TypeError, AttributeError):
-                pass  # not a message as it should be: the long way says what is wrong
-        return self._publish(room_id, update, now)
+            added = (
+                holding.plain
+                and type(update) is MessageAdded
+                and type(content) is str
+                and type(message.id) is str
+                and user in self._writers
+                and ((extra is EMPTY and content.isascii() and message.id.isascii()) or self._is_sound(update))
+                and self._now <= now < MAX_TIME
+                and room.timeline.add(message, seq)  # type: ignore[union-attr]
+            )
+        except (KeyError, TypeError, AttributeError):  # another update, or none: the long way says what is wrong
+            return self._publish(room_id, update, now)
+        if not added:
+            return self._publish(room_id, update, now)
+        room.head = seq  # type: ignore[union-attr]
+        holding.touched = self._now = now
+        markers = holding.reads.markers
+        if markers:
+            marker = markers.get(user)
+            if marker is not None:
+                marker.own += 1
+        if seq >= holding.account_at or "@" in content or extra is not EMPTY or self._durability.every:
+            return self._after_add(holding, update, message, seq, now)
+        audience = holding.audience
+        return _NOTHING if audience is None else (Deliver(audience, update, seq),)
 
-    def _after_add(self, holding: Holding, update: MessageAdded, seq: int, now: float) -> Outputs:
+    def _is_sound(self, update: Update) -> bool:
+        """Whether a message that may carry anything is as it should be."""
+        try:
+            return checks.checked(update, self._now) is update
+        except InvalidValue:
+            return False
+
+    def _after_add(self, holding: Holding, update: Update, message: MessageLike, seq: int, now: float) -> Outputs:
         """Finish what the short way of `publish` began, where there is more to do than to deliver."""
         house = self._house
         house.out.clear()
         audience = holding.audience
         if audience is not None:
             house.out.append(Deliver(audience, update, seq))
-        self._durability.notify(holding, update.message, seq)
+        self._durability.notify(holding, message, seq)
         house.weigh(holding)
         return self._end(now)
 
     def _publish(self, room_id: str, update: Update, now: float) -> Outputs:
         now = self._begin(now)
         check_id("room_id", room_id)
-        if type(update) not in KINDS:
-            raise InvalidValue("update", f"must be one of roomstate.updates, got {type(update).__name__}")
-        update = self._durability.stamped(update, now)
+        update = checks.checked(update, now)
         self._admit_room(room_id)
-        holding = self._holdings.get(room_id)
-        fresh = holding is None
-        if holding is None:
-            holding = self._house.hold(room_id, now)
-        try:
-            self._durability.check(holding, update)
-        except RoomStateError:
-            if fresh:
-                self._house.release(holding)
-            raise
-        if holding.room is None and type(update) in LOGGED and not self._house.logged:
-            self._tiering.wake(holding, now)
+        held = self._holdings.get(room_id)
+        if held is not None and held.room is not None and held.room.timeline.by_time:
+            raise InvalidValue(f"room {room_id!r}", "has a foreign source: what it says is received, not published")
+        self._durability.check(room_id, update)
+        if isinstance(update, MessageAdded):
+            self._note_writer(update.message.user)
+        holding = self._house.hold(room_id, now)
+        if holding.room is None and type(update) in LOGGED:
+            if self._house.logged:
+                self._tiering.know_head(holding)
+            else:
+                self._tiering.wake(holding, now)
         self._durability.take(holding, update, now)
         self._tiering.settle(holding, now)
         return self._end(now)
+
+    def _note_writer(self, user: str) -> None:
+        if len(self._writers) >= _MAX_WRITERS:
+            self._writers.clear()
+        if type(user) is str:
+            self._writers.add(user)
 
     def receive(self, room_id: str, update: Update, *, cursor: str | None = None, now: float | None = None) -> Outputs:
         """Take an update that somebody else's authority has given out, of a source without sequence numbers.
@@ -341,12 +363,11 @@ class RoomStateManager:
         """
         now = self._begin(now)
         check_id("room_id", room_id)
-        if type(update) not in KINDS:
-            raise InvalidValue("update", f"must be one of roomstate.updates, got {type(update).__name__}")
+        update = checks.checked(update, now)
         if cursor is not None:
             check_id("cursor", cursor)
         self._admit_room(room_id)
-        self._following.receive(room_id, self._durability.stamped(update, now), cursor, now)
+        self._following.receive(room_id, update, cursor, now)
         return self._end(now)
 
     def disconnected(self, room_id: str, *, now: float | None = None) -> Outputs:
@@ -380,22 +401,30 @@ class RoomStateManager:
         if not isinstance(result, _ANSWERS[request.kind]):
             wanted = " or ".join(kind.__name__ for kind in _ANSWERS[request.kind])
             raise InvalidValue("result", f"must be {wanted} for this request, got {type(result).__name__}")
-        del self._house.requests[request_id]
         holding = self._holdings[request.room_id]
         if isinstance(result, Appended):
             self._durability.appended(holding, result)
-            if holding.idle:
-                self._tiering.settle(holding, now)
+            self._tiering.settle(holding, now)
         elif isinstance(result, Loaded):
-            self._tiering.loaded(holding, result, now)
+            self._load_in(holding, result, now)
         elif isinstance(result, bytes):
-            self._tiering.saved(holding, result, now)
+            self._tiering.leaving.saved(holding, result, now)
         elif isinstance(result, Recovered):
             self._following.recovered(holding, result, now)
         else:
             assert result is None or isinstance(result, Head)
             self._tiering.head_found(holding, result, now)
+        self._house.forget(request_id)
         return self._end(now)
+
+    def _load_in(self, holding: Holding, result: Loaded, now: float) -> None:
+        try:
+            self._tiering.loaded(holding, result, now)
+        except (TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, InvalidValue):
+                raise
+            raise InvalidValue("result", f"is not what a room is made of: {error}") from error
+        self._following.resume(holding)
 
     def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
         """Answer an effect with the reason why it could not be carried out.
@@ -406,24 +435,28 @@ class RoomStateManager:
         request = self._request(request_id)
         if request is None:
             return _NOTHING
-        del self._house.requests[request_id]
         holding = self._holdings[request.room_id]
-        reason = str(error)
+        self._house.forget(request_id)
         self._house.counts["failed", request.kind] += 1
-        if request.kind == "append":
+        self._failed(request.kind, holding, str(error), now)
+        return self._end(now)
+
+    def _failed(self, kind: str, holding: Holding, reason: str, now: float) -> None:
+        if kind == "append":
             self._durability.append_failed(holding, reason, now)
-        elif request.kind == "load":
+        elif kind == "load":
             self._tiering.load_failed(holding, reason, now)
-        elif request.kind == "save":
-            self._tiering.save_failed(holding, reason, now)
-        elif request.kind == "fetch":
+        elif kind == "save":
+            self._tiering.leaving.failed(holding, reason, now)
+        elif kind == "fetch":
             self._following.fetch_failed(holding, reason, now)
         else:
             holding.head_id = 0
-            self._durability.retry(holding, reason, now)
-        return self._end(now)
+            self._house.save_failed(holding, "head", reason, now)
 
     def _request(self, request_id: int) -> Request | None:
+        if isinstance(request_id, bool) or not isinstance(request_id, int):
+            raise InvalidValue("request_id", f"must be an int, got {request_id!r}")
         request = self._house.requests.get(request_id)
         if request is None and not 0 < request_id <= self._house.last_request:
             raise InvalidValue("request_id", f"no such request was made: {request_id!r}")
@@ -431,17 +464,12 @@ class RoomStateManager:
 
     # -- time --------------------------------------------------------------------------------------------------------
 
-    def next_deadline(self) -> float | None:
-        """Return when `tick` is due next, or None. It may then find nothing to do. O(log n)."""
-        house = self._house
-        times = (house.due.next(), house.interests.next_lapse(), house.cache.next_expiry())
-        return min((at for at in times if at is not None), default=None)
-
     def tick(self, *, now: float | None = None, limit: int = 1000) -> Outputs:
         """Do what is due: lapses, retries, expiry; at most ``limit`` of each, the rest at the next tick. O(due log
         n).
         """
         now = self._begin(now)
+        checks.limit("limit", limit)
         house = self._house
         for _ in range(limit):
             room_id = house.interests.lapse(now)
@@ -453,7 +481,7 @@ class RoomStateManager:
             if key is None:
                 break
             self._due(key[0], self._holdings[key[1]], now)
-        self._tiering.evicted(house.cache.expire(now))
+        self._tiering.leaving.evicted(house.cache.expire(now))
         return self._end(now)
 
     def _due(self, kind: str, holding: Holding, now: float) -> None:
@@ -462,9 +490,10 @@ class RoomStateManager:
             self._tiering.signal(holding.room_id, Signal.IDLE, now)
         elif kind == "typing":
             self._durability.expire_typing(holding, now)
+        elif kind == "fetch":
+            self._following.retry(holding)
         else:
-            self._tiering.retry(holding, now)
-            self._following.retry(holding, now)
+            self._tiering.retry(holding, kind, now)
 
     # -- reading markers and UI state --------------------------------------------------------------------------------
 
@@ -478,161 +507,34 @@ class RoomStateManager:
         now = self._begin(now)
         user = self._house.interests.user_of(viewer)
         holding = self._live(room_id)
-        self._house.interests.touch(viewer, room_id, now)
-        if message_id is None:
-            holding.sync_reads().read(user, holding.seq)
-        else:
+        if message_id is not None:
             check_id("message_id", message_id)
+        self._house.interests.touch(viewer, room_id, now)
+        if message_id is not None:
             self._durability.receipt(holding, user, message_id)
+        elif holding.epoch and holding.sync_reads().read(user, holding.seq):
+            holding.newcomers.pop(user, None)
         return self._end(now)
 
     def set_ui_state(self, viewer: str, room_id: str, state: Any, *, now: float | None = None) -> Outputs:
         """Keep the host's own JSON value for a viewer in an ACTIVE room (a draft, a scroll position); None forgets it.
 
-        Raises ``UnknownViewer``, ``UnknownRoom``, and ``InvalidValue`` where the room is not ACTIVE.
+        At most 64 KiB as JSON; of a room's states the oldest beyond 1000 is forgotten. Raises ``UnknownViewer``,
+        ``UnknownRoom``, and ``InvalidValue`` where the room is not ACTIVE or ``state`` is not JSON.
         """
         now = self._begin(now)
         self._house.interests.user_of(viewer)
         room = self._live(room_id).room
         if not isinstance(room, ActiveRoom):
             raise InvalidValue(f"room {room_id!r}", "holds UI state only while it is ACTIVE")
+        checks.json_value("state", state, checks.MAX_UI_STATE)
         room.ui_state.pop(viewer, None)
         if state is not None:
             room.ui_state[viewer] = state
+            if len(room.ui_state) > _MAX_UI_STATES:
+                del room.ui_state[next(iter(room.ui_state))]
         room.changes += 1
         return self._end(now)
-
-    # -- reading -----------------------------------------------------------------------------------------------------
-
-    def tier(self, room_id: str) -> Tier:
-        """Return a room's tier; UNLOADED also for one never heard of. O(1)."""
-        return self._house.tier(room_id)
-
-    def status(self, room_id: str) -> Status:
-        """Return what a room's view is worth. Raises ``UnknownRoom``. O(1)."""
-        self._known(room_id)
-        holding = self._holdings.get(room_id)
-        return holding.status if holding is not None else Status.READY
-
-    def gaps(self, room_id: str) -> tuple[Gap, ...]:
-        """Return what a room is known to lack. Raises ``UnknownRoom``. O(1)."""
-        self._known(room_id)
-        holding = self._holdings.get(room_id)
-        return holding.room.gaps if holding is not None and holding.room is not None else ()
-
-    def unread(self, user: str, room_id: str) -> Unread:
-        """Count what ``user`` has not read of a room, at any tier: exact, or "at least". O(log n)."""
-        holding = self._holdings.get(room_id)
-        reads = holding.sync_reads() if holding is not None else self._house.reads.get(room_id)
-        return (reads if reads is not None else ReadState()).unread(user, self.gaps(room_id) if holding else ())
-
-    def known(self) -> tuple[str, ...]:
-        """Return the rooms held at any tier above UNLOADED, live ones first, in the order in which they came. O(n)."""
-        return (*(holding.room_id for holding in self._house.live()), *self._house.cache)
-
-    def view(self, room_id: str) -> RoomView:
-        """Return a frozen reading of a room. O(messages), 1-3 µs for 1000. Raises ``UnknownRoom``."""
-        self._known(room_id)
-        holding = self._holdings.get(room_id)
-        if holding is None or holding.room is None:
-            return self._view_at_rest(room_id)
-        return self._view_live(holding)
-
-    def _view_at_rest(self, room_id: str) -> RoomView:
-        packed = self._house.cache.peek(room_id)
-        if packed is None:
-            return RoomView(room_id, Tier.UNLOADED, self.status(room_id))
-        cached = CachedRoom.unpacked(room_id, packed)
-        seq = cached.head.position.seq
-        return RoomView(
-            room_id,
-            Tier.CACHED,
-            Status.READY,
-            revision=(seq, 0),
-            position=cached.head.position,
-            durable=seq,
-            held_after=seq,
-            info=cached.info,
-        )
-
-    def _view_live(self, holding: Holding) -> RoomView:
-        room = holding.room
-        assert room is not None
-        active = room if isinstance(room, ActiveRoom) else None
-        newest = next(reversed(room.timeline.messages()), None)
-        info = room.info if newest is None else structs.replace(room.info, last_activity=newest.timestamp)
-        return RoomView(
-            room_id=holding.room_id,
-            tier=holding.tier,
-            status=holding.status,
-            revision=(room.head, room.changes),
-            position=room.position if room.epoch else None,
-            durable=holding.durable,
-            floor=room.floor,
-            held_after=room.held_after,
-            messages=room.timeline.messages(),
-            gaps=room.gaps,
-            annotations=dict(room.timeline.annotations) if room.timeline.annotations else EMPTY,
-            info=info,
-            config=room.config,
-            moderation=active.moderation if active else EMPTY,
-            members=active.roster.members() if active else (),
-            members_complete=active.roster.complete if active else False,
-            presence=active.roster.presence if active else EMPTY,
-            present=active.roster.present if active else room.present if isinstance(room, BackgroundRoom) else 0,
-            typing=tuple(active.typing) if active else (),
-            notifications=tuple(room.notifications or ()),
-            ui_state=dict(active.ui_state) if active and active.ui_state else EMPTY,
-        )
-
-    def token(self, room_id: str) -> Token:
-        """Return the resume position of a copy that has all that was told of a live room. Raises ``UnknownRoom``."""
-        holding = self._live(room_id)
-        assert holding.room is not None
-        return holding.feeding().token(holding.room, self._told(holding))
-
-    def since(self, room_id: str, token: Token | str, *, limit: int = MAX_MISSING) -> Missing | SnapshotNeeded:
-        """Return what a copy at ``token`` lacks of a live room, or that it needs a new image (`image`), and why.
-
-        A malformed token needs one too. O(answer). Raises ``UnknownRoom``.
-        """
-        holding = self._live(room_id)
-        assert holding.room is not None
-        try:
-            position = token if isinstance(token, Token) else Token.from_str(token)
-        except Malformed:
-            return SnapshotNeeded("malformed token")
-        return holding.feeding().since(holding.room, position, self._told(holding), limit)
-
-    def _told(self, holding: Holding) -> int:
-        """Return how far copies may know: what is not durable yet is not told where the log comes first."""
-        return holding.durable if self._house.durability == "logged" else holding.seq
-
-    def image(self, room_id: str) -> RoomImage:
-        """Return all of a live room as values, to start a copy from. O(messages). Raises ``UnknownRoom``."""
-        holding = self._live(room_id)
-        assert holding.room is not None
-        return image_of(holding.room, self._now, holding.sync_reads().image())
-
-    def stats(self) -> Stats:
-        """Return what the manager holds and has done, as a value. O(rooms)."""
-        house = self._house
-        rooms = dict.fromkeys(Tier, 0)
-        sizes = dict.fromkeys(Tier, 0)
-        for holding in house.holdings.values():
-            tier = holding.tier if holding.room is not None else Tier.UNLOADED
-            rooms[tier] += 1
-            sizes[tier] += holding.bytes
-        rooms[Tier.CACHED], sizes[Tier.CACHED] = len(house.cache), house.cache.bytes
-        return Stats(
-            rooms=rooms,
-            bytes=sizes,
-            viewers=len(house.interests),
-            undurable_bytes=house.undurable_bytes,
-            requests=len(house.requests),
-            counts=dict(house.counts),
-            cache=house.cache.stats(),
-        )
 
     # -- the frame of every verb -------------------------------------------------------------------------------------
 
@@ -640,8 +542,7 @@ class RoomStateManager:
         """Return the one instant of this call, never before that of an earlier one, and start its outputs."""
         if now is None:
             now = self._clock()
-        if not abs(now) < 1e15:
-            raise InvalidValue("now", f"must be finite seconds since 1970, got {now!r}")
+        checks.instant(now)
         self._house.out.clear()
         return max(self._now, now)
 
@@ -649,23 +550,8 @@ class RoomStateManager:
         """Keep the budget, and hand over what the call put out."""
         house = self._house
         self._now = now
-        if house.bytes + house.cache.bytes > house.bounds.max_bytes:
+        if house.used > house.bounds.max_bytes:
             self._tiering.press(now)
         outputs = tuple(house.out)
         house.out.clear()
         return outputs
-
-    def _known(self, room_id: str) -> None:
-        house = self._house
-        if room_id not in self._holdings and room_id not in house.cache and room_id not in house.reads:
-            raise UnknownRoom(f"room {room_id!r}", "is not known here: enter it, or publish to it")
-
-    def _live(self, room_id: str) -> Holding:
-        holding = self._holdings.get(room_id)
-        if holding is None or holding.room is None:
-            raise UnknownRoom(f"room {room_id!r}", "is not held here: enter or follow it first")
-        return holding
-
-    def check(self) -> None:
-        """Assert every invariant of everything that is held; for tests. O(everything)."""
-        self._house.check()

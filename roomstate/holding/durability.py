@@ -7,10 +7,7 @@ and one append at a time; what comes meanwhile goes along with the next. An appe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime
-
-from msgspec import structs
+from collections.abc import Iterable
 
 from roomstate.effects import (
     Appended,
@@ -22,16 +19,27 @@ from roomstate.effects import (
     LogEntry,
     Misfit,
     Notified,
-    SaveFailed,
 )
-from roomstate.errors import OverBudget, RoomBusy
+from roomstate.errors import InvalidValue, OverBudget, RoomBusy
+from roomstate.holding.marking import Members, receipt, vanished
 from roomstate.holding.notify import NotificationRule, Trigger, concerned, triggers
 from roomstate.holding.record import Holding, House
-from roomstate.model import UNSTAMPED, Message, MessageLike, Notification, Tier
+from roomstate.model import MessageLike, Notification, Tier
 from roomstate.position import Position
-from roomstate.room.reduce import MEANINGS, Change, Meaning, Outcome, apply, check_message
+from roomstate.room.reduce import MEANINGS, Change, Meaning, Outcome, apply
 from roomstate.room.states import ActiveRoom
-from roomstate.updates import LOGGED, MessageAdded, NotificationAdded, ReceiptRead, TypingChanged, Update
+from roomstate.room.timeline import text_bytes
+from roomstate.updates import (
+    LOGGED,
+    MessageAdded,
+    MessageRemoved,
+    ModerationConfigChanged,
+    NotificationAdded,
+    ReceiptRead,
+    RoomConfigChanged,
+    TypingChanged,
+    Update,
+)
 
 __all__ = ["Durability"]
 
@@ -39,7 +47,7 @@ _PER_ENTRY = 150  # bytes that an entry costs while it waits, beyond its message
 
 
 def _size(update: Update) -> int:
-    content = update.message.content.__sizeof__() if isinstance(update, MessageAdded) else 200
+    content = text_bytes(update.message.content) if isinstance(update, MessageAdded) else 200
     return _PER_ENTRY + content
 
 
@@ -58,25 +66,20 @@ class Durability:
 
     # -- taking updates ----------------------------------------------------------------------------------------------
 
-    def stamped(self, update: Update, now: float) -> Update:
-        """Return ``update`` with its message stamped, if it was made without a timestamp."""
-        if isinstance(update, MessageAdded) and update.message.timestamp is UNSTAMPED:
-            message = update.message
-            assert isinstance(message, Message)  # nobody else has that very timestamp
-            return MessageAdded(structs.replace(message, timestamp=datetime.fromtimestamp(now, UTC)))
-        return update
-
-    def check(self, holding: Holding, update: Update) -> None:
-        """Raise ``OverBudget`` or ``RoomBusy`` if the room cannot take a logged update now."""
-        bounds = self._house.bounds
-        if self._house.logged and self._house.undurable_bytes + _size(update) > bounds.max_undurable_bytes:
-            raise OverBudget("max_undurable_bytes", f"{self._house.undurable_bytes} bytes wait for the log already")
-        if not self.numbered(holding) and len(holding.waiting) >= bounds.max_waiting:
-            raise RoomBusy(f"room {holding.room_id!r}", f"{bounds.max_waiting} updates wait for its head already")
+    def check(self, room_id: str, update: Update) -> None:
+        """Raise ``OverBudget`` or ``RoomBusy`` if the room cannot take ``update`` now."""
+        house, bounds = self._house, self._house.bounds
+        if type(update) not in LOGGED:
+            return
+        if house.logged and house.undurable_bytes + _size(update) > bounds.max_undurable_bytes:
+            raise OverBudget("max_undurable_bytes", f"{house.undurable_bytes} bytes wait for the log already")
+        holding = house.holdings.get(room_id)
+        if holding is not None and not self.numbered(holding) and len(holding.waiting) >= bounds.max_waiting:
+            raise RoomBusy(f"room {room_id!r}", f"{bounds.max_waiting} updates wait for its head already")
 
     def numbered(self, holding: Holding) -> bool:
         """Whether a new update can be given a seq at once."""
-        return not holding.waiting and (holding.room is not None or holding.head is not None) and not holding.head_id
+        return not holding.waiting and (holding.room is not None or holding.head is not None) and holding.epoch != ""
 
     def take(self, holding: Holding, update: Update, now: float) -> None:
         """Number and apply ``update`` now if that can be, or keep it until it can. The caller asked `check`."""
@@ -85,15 +88,14 @@ class Durability:
         elif self.numbered(holding):
             self._accept(holding, update, now)
         else:
-            if isinstance(update, MessageAdded):
-                check_message(update.message)
             holding.waiting.append(update)
             self._weigh_waiting(holding, update, 1)
-            if not holding.load_id and not holding.head_id:
-                self.find_head(holding)
+            self.find_head(holding)
 
     def find_head(self, holding: Holding) -> None:
-        """Ask where the room's log ends."""
+        """Ask where the room's log ends, unless it is asked already, or a load will tell."""
+        if holding.head_id or holding.room is not None or ("head", holding.room_id) in self._house.due:
+            return
         holding.head_id = self._house.ask("head", holding.room_id)
         self._house.out.append(LoadHead(holding.room_id, holding.head_id))
 
@@ -133,19 +135,10 @@ class Durability:
         self._house.counts["update", str(update.__struct_config__.tag), "applied"] += 1
         self._deliver(holding, update, 0)
 
-    def receipt(self, holding: Holding, user: str, message_id: str) -> bool:
-        """Move the user's marker up to a message, or keep the receipt until that comes. Return whether it moved."""
-        room = holding.room
-        seq = room.timeline.seq_of(message_id) if room is not None else None
-        if room is not None and seq is None and room.timeline.knows(message_id):
-            return False  # long read, or removed
-        if room is None or seq is None:
-            holding.plain = False
-            if not holding.reads.await_message(user, message_id):
-                self._house.counts["receipt", "dropped"] += 1
-            return False
-        complete = seq >= room.held_after
-        return holding.sync_reads().read(user, seq, room.timeline.messages_after(seq), complete=complete)
+    def receipt(self, holding: Holding, user: str, message_id: str) -> None:
+        """Move the user's marker up to a message, or keep the receipt until that comes."""
+        if not receipt(holding, user, message_id):
+            self._house.counts["receipt", "dropped"] += 1
 
     def expire_typing(self, holding: Holding, now: float) -> None:
         """Take those to have stopped typing whose time is over, and look again when the next one's is."""
@@ -172,34 +165,50 @@ class Durability:
 
     def _accept(self, holding: Holding, update: Update, now: float) -> None:
         """Give ``update`` the next seq, apply it, and pass it on."""
-        house = self._house
-        kind = str(update.__struct_config__.tag)
-        seq = holding.seq + 1
-        room = holding.room
-        if room is not None:
-            change = apply(room, update, seq, now, house.limits, house.make)
-            if change.outcome is not Outcome.APPLIED:
-                if change.outcome is Outcome.MISFIT:
-                    self.misfit(holding, update, change.reason)
-                else:
-                    house.counts["update", kind, "duplicate"] += 1
-                return
-            ordinal = room.timeline.ordinal
-            self._note_change(holding, change)
-        else:
-            assert holding.head is not None
-            if isinstance(update, MessageAdded):
-                check_message(update.message)
-            ordinal = holding.head.ordinal + isinstance(update, MessageAdded)
-            holding.head = Head(Position(holding.head.position.epoch, seq), ordinal)
-            holding.reads.head, holding.reads.ordinal = seq, ordinal
-        house.counts["update", kind, "applied"] += 1
+        ordinal = self._apply(holding, update, now) if holding.room is not None else self._advance(holding, update)
+        if ordinal is None:
+            return
+        self._house.counts["update", str(update.__struct_config__.tag), "applied"] += 1
         holding.touched = max(holding.touched, now)
-        self._pass_on(holding, LogEntry(seq, ordinal, update), now)
+        if isinstance(update, (RoomConfigChanged, ModerationConfigChanged)):
+            holding.config_seq = holding.seq
+        self._pass_on(holding, LogEntry(holding.seq, ordinal, update), now)
 
-    def _note_change(self, holding: Holding, change: Change) -> None:
+    def _apply(self, holding: Holding, update: Update, now: float) -> int | None:
+        """Apply ``update`` to a live room; return the ordinal after it, or None where it changed nothing."""
+        house, room = self._house, holding.room
+        assert room is not None
+        buried = isinstance(update, MessageRemoved) and update.message_id in room.timeline.tombstones
+        change = apply(room, update, room.head + 1, now, house.limits, house.make)
+        if change.outcome is Outcome.MISFIT:
+            self.misfit(holding, update, change.reason)
+            return None
+        if change.outcome is Outcome.DUPLICATE:
+            house.counts["update", str(update.__struct_config__.tag), "duplicate"] += 1
+            return None
+        if isinstance(update, MessageRemoved) and not buried:
+            self._note_removed(holding, change, room.held_after if holding.kept is None else room.head)
+        return room.timeline.ordinal
+
+    def _note_removed(self, holding: Holding, change: Change, reach: int) -> None:
         if change.removed is not None:
             holding.sync_reads().removed(change.removed_seq, change.removed.user)
+        else:
+            vanished(holding.sync_reads(), reach)
+
+    def _advance(self, holding: Holding, update: Update) -> int:
+        """Move the head of a room at rest; return the ordinal after ``update``."""
+        assert holding.head is not None
+        position, ordinal = holding.head.position, holding.head.ordinal
+        if isinstance(update, MessageAdded):
+            ordinal += 1
+            at = update.message.timestamp
+            holding.activity = at if holding.activity is None else max(holding.activity, at)
+        elif isinstance(update, MessageRemoved):
+            vanished(holding.reads, position.seq)
+        holding.head = Head(Position(position.epoch, position.seq + 1), ordinal)
+        holding.reads.head, holding.reads.ordinal = position.seq + 1, ordinal
+        return ordinal
 
     def _pass_on(self, holding: Holding, entry: LogEntry, now: float) -> None:
         house = self._house
@@ -213,7 +222,7 @@ class Durability:
         else:
             holding.durable = entry.seq
         if isinstance(entry.update, MessageAdded):
-            self._posted(holding, entry.update.message, entry.seq)
+            self.posted(holding, entry.update.message, entry.seq)
         elif holding.room is not None:
             holding.feeding().note(entry, now)
         if house.durability != "logged":
@@ -222,7 +231,8 @@ class Durability:
             self.append(holding)
         house.weigh(holding)
 
-    def _posted(self, holding: Holding, message: MessageLike, seq: int) -> None:
+    def posted(self, holding: Holding, message: MessageLike, seq: int) -> None:
+        """Count a message as its author's own, and take the receipts that waited for it."""
         reads = holding.sync_reads()
         reads.posted(message.user)
         for user in reads.awaited.pop(message.id, ()):
@@ -242,50 +252,78 @@ class Durability:
         if audience is not None:
             self._house.out.append(Deliver(audience, update, seq))
 
+    def concerned(self, message: MessageLike, members: Members) -> dict[str, str]:
+        """Return whom ``message`` concerns by the host's rules; a rule that raises concerns nobody, and is counted."""
+        try:
+            return concerned(self._rules, message, members)
+        except Exception as error:  # a host's own rule: the message is in the log, whatever a rule thinks of it
+            self._house.counts["rule", "failed", type(error).__name__] += 1
+            return {}
+
     def notify(self, holding: Holding, message: MessageLike, seq: int) -> None:
         """Tell those whom ``message`` concerns; their mention counts go up, wherever the room is."""
-        reads = holding.sync_reads()
-        if not reads.markers:
+        markers = holding.sync_reads().markers
+        if not markers:
             return
-        for user, kind in concerned(self._rules, message, _Members(holding)).items():
-            reads.mentioned(user, seq)
-            note = Notification(holding.room_id, user, kind, message.id, seq, message.timestamp)
-            if holding.room is not None:
-                holding.room.note(note, self._house.limits)
-                holding.room.changes += 1
-            self._house.out.append(Notified(note))
-            viewers = self._house.interests.viewers_of_user(holding.room_id, user)
-            if viewers:
-                audience = Audience(holding.room_id, holding.epoch, viewers)
-                self._house.out.append(Deliver(audience, NotificationAdded(note), 0))
+
+        def author_of(message_id: str) -> str | None:
+            found = holding.room.timeline.get(message_id) if holding.room is not None else None
+            return found.user if found is not None else None
+
+        for user, kind in self.concerned(message, Members(markers, author_of)).items():
+            self._tell(holding, Notification(holding.room_id, user, kind, message.id, seq, message.timestamp))
+
+    def _tell(self, holding: Holding, note: Notification) -> None:
+        house = self._house
+        holding.reads.mentioned(note.user, note.seq)
+        if holding.room is not None:
+            holding.room.note(note, house.limits)
+            holding.room.changes += 1
+        house.out.append(Notified(note))
+        viewers = house.interests.viewers_of_user(holding.room_id, note.user)
+        if viewers:
+            house.out.append(Deliver(Audience(holding.room_id, holding.epoch, viewers), NotificationAdded(note), 0))
 
     # -- appending ---------------------------------------------------------------------------------------------------
 
     def append(self, holding: Holding) -> None:
         """Ask for what is not durable to be appended, unless an append is under way or waits to be tried again."""
         house = self._house
-        if holding.append_id or not holding.undurable or ("retry", holding.room_id) in house.due:
+        if holding.append_id or not holding.undurable or ("append", holding.room_id) in house.due:
             return
         holding.append_id = house.ask("append", holding.room_id)
         holding.appending = len(holding.undurable)
         house.out.append(AppendLog(holding.room_id, holding.append_id, holding.epoch, tuple(holding.undurable)))
 
     def appended(self, holding: Holding, result: Appended) -> None:
-        """Take the log's word that it holds everything up to ``result.seq``."""
+        """Take the log's word that it holds everything up to ``result.seq``.
+
+        Raises ``InvalidValue``, and has changed nothing, where that is not what was asked for.
+        """
         house = self._house
-        holding.append_id = holding.appending = holding.failures = 0
+        first = holding.undurable[0].seq
+        if not first + holding.appending > result.seq >= first:
+            raise InvalidValue("result.seq", f"must be in [{first}, {first + holding.appending}), got {result.seq}")
+        holding.append_id = holding.appending = 0
+        house.succeeded(holding, "append")
         holding.durable = max(holding.durable, result.seq)
-        while holding.undurable and holding.undurable[0].seq <= result.seq:
-            entry = holding.undurable.popleft()
-            size = _size(entry.update)
-            holding.undurable_bytes -= size
-            house.undurable_bytes -= size
+        for entry in self._confirmed(holding, result.seq):
             if entry.seq in result.repeated:
                 self._void(holding, entry)
             elif house.durability == "logged":
                 self.announce(holding, entry)
         self.append(holding)
         house.weigh(holding)
+        house.file_cold(holding)
+
+    def _confirmed(self, holding: Holding, upto: int) -> Iterable[LogEntry]:
+        """Take out the entries that are durable now, one by one."""
+        while holding.undurable and holding.undurable[0].seq <= upto:
+            entry = holding.undurable.popleft()
+            size = _size(entry.update)
+            holding.undurable_bytes -= size
+            self._house.undurable_bytes -= size
+            yield entry
 
     def _void(self, holding: Holding, entry: LogEntry) -> None:
         """Take back a message that the log held already: its seq holds nothing."""
@@ -303,32 +341,4 @@ class Durability:
     def append_failed(self, holding: Holding, reason: str, now: float) -> None:
         """Try the append again later; everything stays as it is."""
         holding.append_id = holding.appending = 0
-        self.retry(holding, reason, now)
-
-    def retry(self, holding: Holding, reason: str, now: float) -> None:
-        """Set the room's next try: after ``retry_s``, twice that, and so on up to ``max_retry_s``."""
-        bounds = self._house.bounds
-        delay = min(bounds.max_retry_s, bounds.retry_s * 2.0 ** min(holding.failures, 30))
-        holding.failures += 1
-        self._house.due.set(("retry", holding.room_id), now + delay)
-        self._house.out.append(SaveFailed(holding.room_id, reason, now + delay))
-
-
-class _Members:
-    """What notification rules may know of a room."""
-
-    __slots__ = ("_holding",)
-
-    def __init__(self, holding: Holding) -> None:
-        self._holding = holding
-
-    def __contains__(self, user: str) -> bool:
-        return user in self._holding.reads.markers
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._holding.reads.markers)
-
-    def author_of(self, message_id: str) -> str | None:
-        room = self._holding.room
-        message = room.timeline.get(message_id) if room is not None else None
-        return message.user if message is not None else None
+        self._house.save_failed(holding, "append", reason, now)

@@ -8,14 +8,15 @@ says that there is no more.
 
 from __future__ import annotations
 
-from roomstate.effects import FetchMessages, GapClosed, GapOpened, Recovered
+from roomstate.effects import FetchMessages, GapClosed, GapOpened, LogEntry, Recovered
 from roomstate.errors import InvalidValue
+from roomstate.holding.checks import checked
 from roomstate.holding.durability import Durability
 from roomstate.holding.record import Holding, House
 from roomstate.holding.tiering import Tiering
 from roomstate.position import Gap
-from roomstate.room.reduce import Outcome, apply, check_message
-from roomstate.room.states import ActiveRoom
+from roomstate.room.reduce import Outcome, apply
+from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal
 from roomstate.updates import MessageAdded, Update
 
@@ -37,100 +38,120 @@ class Following:
 
     def receive(self, room_id: str, update: Update, cursor: str | None, now: float) -> None:
         """Apply ``update`` to a foreign room, which is held at BACKGROUND for as long as things come in."""
-        if self._house.logged:
+        house = self._house
+        if house.logged:
             raise InvalidValue("durability", "a manager that keeps a log cannot receive: publish what it is to keep")
-        if isinstance(update, MessageAdded):
-            check_message(update.message)
-        holding = self._house.holdings.get(room_id)
-        if holding is not None and holding.room is not None and not holding.room.timeline.by_time:
-            if holding.room.head:
-                raise InvalidValue(f"room {room_id!r}", "is published to: it cannot also receive")
-            holding.room.timeline.by_time = True
-        if holding is None or holding.room is None:
-            holding = self._house.hold(room_id, now)
-            self._tiering.wake(holding, now)
-            assert holding.room is not None
-            holding.room.timeline.by_time = True
+        holding = house.holdings.get(room_id)
+        if holding is not None and self._is_numbered(holding):
+            raise InvalidValue(f"room {room_id!r}", "is published to: it cannot also receive")
+        holding = house.hold(room_id, now)
+        self._tiering.wake(holding, now)
+        assert holding.room is not None
+        holding.room.timeline.by_time = True
         if isinstance(holding.room, ActiveRoom):
             holding.room.roster.complete = False  # who was there before is the source's to say
-        self._house.refile(holding)
-        self._durability.take(holding, update, now)
+        house.refile(holding)
         if cursor is not None:
             holding.cursor = cursor
+        self._durability.take(holding, update, now)
+
+    def _is_numbered(self, holding: Holding) -> bool:
+        """Whether something was published to the room. Of one that is still being loaded nobody knows."""
+        room = holding.room
+        return room is not None and not room.timeline.by_time and holding.kept is None and room.head > room.floor
 
     # -- gaps --------------------------------------------------------------------------------------------------------
 
     def disconnected(self, holding: Holding, now: float) -> None:
         """Open a gap from the last cursor and ask for it, unless the newest gap is still open there."""
-        room = holding.room
-        assert room is not None
-        self._check_foreign(holding)
-        self._house.set_status(holding, LoadingSignal.LINK_LOST)
+        room = self._foreign(holding)
+        house = self._house
+        house.set_status(holding, LoadingSignal.LINK_LOST)
         if not room.gaps or room.gaps[-1].upto < room.head:
             gap = Gap(room.head, room.head + 1, holding.cursor)
             room.head += 1
+            holding.durable = room.head
             room.gaps = (*room.gaps, gap)
             if len(room.gaps) > _MAX_GAPS:
                 first, second, *rest = room.gaps
                 room.gaps = (Gap(first.after, second.upto, first.cursor), *rest)
-            self._house.out.append(GapOpened(holding.room_id, gap))
+            house.out.append(GapOpened(holding.room_id, gap))
         self._fetch(holding)
 
     def connected(self, holding: Holding, now: float) -> None:
         """Ask for the oldest gap, if nobody is filling it; without gaps the room is READY."""
-        self._check_foreign(holding)
-        assert holding.room is not None
+        self._foreign(holding)
         self._house.set_status(holding, LoadingSignal.LINK_BACK)
-        if holding.room.gaps:
-            self._fetch(holding)
-        else:
-            self._house.set_status(holding, LoadingSignal.LOADED)
+        self.resume(holding)
 
-    def _check_foreign(self, holding: Holding) -> None:
-        assert holding.room is not None
-        if not holding.room.timeline.by_time:
-            raise InvalidValue(f"room {holding.room_id!r}", "has no foreign source: nothing was received for it")
-
-    def _fetch(self, holding: Holding) -> None:
-        house = self._house
-        assert holding.room is not None
-        if holding.load_id:
-            holding.load_id = house.forget(holding.load_id)
-        holding.load_id = house.ask("fetch", holding.room_id)
-        house.out.append(FetchMessages(holding.room_id, holding.load_id, holding.room.gaps[0], _PAGE))
-
-    def recovered(self, holding: Holding, result: Recovered, now: float) -> None:
-        """Put a page of missing messages in their places; close the gap, or ask for the next page."""
+    def _foreign(self, holding: Holding) -> LiveRoom:
         room = holding.room
         assert room is not None
-        for message in result.messages:
-            check_message(message)
-        holding.load_id = holding.failures = 0
-        for message in result.messages:
-            change = apply(room, MessageAdded(message), room.head + 1, now, self._house.limits, self._house.make)
-            if change.outcome is Outcome.APPLIED:
-                holding.sync_reads().posted(message.user)
-        gap, *rest = room.gaps
-        if result.limited and result.messages:
-            room.gaps = (Gap(gap.after, gap.upto, result.cursor or gap.cursor), *rest)
-        else:
-            room.gaps = tuple(rest)
-            self._house.out.append(GapClosed(holding.room_id, gap, filled=not result.limited))
-        holding.durable = room.head
-        self._house.weigh(holding)
+        if not room.timeline.by_time:
+            raise InvalidValue(f"room {holding.room_id!r}", "has no foreign source: nothing was received for it")
+        return room
+
+    def resume(self, holding: Holding) -> None:
+        """Ask for the oldest gap of a room that has one; one without is READY, unless it is being loaded."""
+        room = holding.room
+        if room is None or not room.timeline.by_time:
+            return
         if room.gaps:
             self._fetch(holding)
-        else:
+        elif holding.kept is None:
             self._house.set_status(holding, LoadingSignal.LOADED)
+
+    def _fetch(self, holding: Holding) -> None:
+        """Ask for the oldest gap anew: what was asked before may have been lost with the link."""
+        house, room = self._house, holding.room
+        assert room is not None
+        house.due.clear(("fetch", holding.room_id))
+        house.forget(holding.fetch_id)
+        holding.fetch_id = house.ask("fetch", holding.room_id)
+        house.out.append(FetchMessages(holding.room_id, holding.fetch_id, room.gaps[0], _PAGE))
+
+    def recovered(self, holding: Holding, result: Recovered, now: float) -> None:
+        """Put a page of missing messages in their places; close the gap, or ask for the next page.
+
+        Raises ``InvalidValue``, and has changed nothing, where one of them is no message.
+        """
+        house, room = self._house, holding.room
+        assert room is not None
+        updates = [checked(MessageAdded(message), now) for message in result.messages]
+        holding.fetch_id = 0
+        house.succeeded(holding, "fetch")
+        for update in updates:
+            self._insert(holding, room, update, now)
+        gap, *rest = room.gaps
+        cursor = result.cursor or (result.messages[-1].id if result.messages else gap.cursor)
+        if result.limited and cursor != gap.cursor:
+            room.gaps = (Gap(gap.after, gap.upto, cursor), *rest)
+        else:
+            room.gaps = tuple(rest)
+            filled = not result.limited
+            if not filled:
+                holding.sync_reads().cut(gap.upto)
+            house.out.append(GapClosed(holding.room_id, gap, filled=filled))
+        holding.durable = room.head
+        self.resume(holding)
+        house.weigh(holding)
+        self._tiering.settle(holding, now)
+
+    def _insert(self, holding: Holding, room: LiveRoom, update: Update, now: float) -> None:
+        assert isinstance(update, MessageAdded)
+        change = apply(room, update, room.head + 1, now, self._house.limits, self._house.make)
+        if change.outcome is Outcome.APPLIED:
+            self._durability.posted(holding, update.message, room.head)
+            if holding.kept is not None:
+                holding.kept.append(LogEntry(room.head, room.timeline.ordinal, update))
 
     def fetch_failed(self, holding: Holding, reason: str, now: float) -> None:
         """Leave the gap open and try again later."""
-        holding.load_id = 0
+        holding.fetch_id = 0
         self._house.set_status(holding, LoadingSignal.FAILED, reason)
-        self._durability.retry(holding, reason, now)
+        self._house.retry(holding, "fetch", now)
 
-    def retry(self, holding: Holding, now: float) -> None:
+    def retry(self, holding: Holding) -> None:
         """Ask again for a gap that nobody is filling."""
-        room = holding.room
-        if room is not None and room.timeline.by_time and room.gaps and not holding.load_id:
-            self._fetch(holding)
+        if not holding.fetch_id:
+            self.resume(holding)

@@ -6,13 +6,15 @@ Interests lapse: a viewer who has done nothing in a room for ``idle_active_s`` o
 
 from __future__ import annotations
 
+from itertools import islice
+
 from msgspec import Struct, field
 
 from roomstate.errors import InvalidValue, RateLimited, TooManyRooms, UnknownViewer
 from roomstate.holding.deadlines import Deadlines
 from roomstate.model import Tier, check_id
 
-__all__ = ["Interest", "Interests", "Viewer"]
+__all__ = ["Allowance", "Interest", "Interests", "Viewer"]
 
 
 class Interest(Struct, eq=False):
@@ -31,6 +33,25 @@ class Viewer(Struct, eq=False):
     moved_at: float = 0.0
 
 
+class Allowance:
+    """How often something may be done: ``per_s`` times a second in the long run, ``burst`` times at once."""
+
+    __slots__ = ("_at", "_left", "burst", "per_s")
+
+    def __init__(self, per_s: float, burst: float) -> None:
+        self.per_s: float = per_s
+        self.burst: float = burst
+        self._left = burst
+        self._at = float("-inf")
+
+    def spend(self, now: float) -> None:
+        """Take one; raise ``RateLimited``, and take nothing, where none is left. O(1)."""
+        left = min(self.burst, self._left + max(0.0, now - self._at) * self.per_s)
+        if left < 1:
+            raise RateLimited("host", f"promotes more than {self.per_s:g} times a second")
+        self._left, self._at = left - 1, max(self._at, now)
+
+
 class Interests:
     """The interests of all viewers.
 
@@ -43,6 +64,7 @@ class Interests:
         "_due",
         "_idle",
         "_rooms",
+        "_spent",
         "_users",
         "_viewers",
         "burst",
@@ -70,6 +92,7 @@ class Interests:
         self._rooms: dict[str, dict[str, Interest]] = {}
         self._active: dict[str, int] = {}  # room -> how many of its interests are ACTIVE
         self._users: dict[str, dict[str, None]] = {}  # user -> its viewers
+        self._spent: dict[str, Viewer] = {}  # viewers that have left, until their allowance would be whole again
         self._due: Deadlines[tuple[str, str]] = Deadlines()
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -123,13 +146,19 @@ class Interests:
         if known is None:
             if len(self._viewers) >= self.max_viewers:
                 raise TooManyRooms("max_viewers", f"{self.max_viewers} viewers are here already")
+            known = self._spent.get(viewer)
+            if known is not None:
+                self._check_rate(viewer, known, now)
             return
         if user is not None and user != known.user:
             raise InvalidValue("user", f"viewer {viewer!r} is a connection of {known.user!r}, not of {user!r}")
         if room_id not in known.rooms and len(known.rooms) >= self.max_rooms:
             raise TooManyRooms(f"viewer {viewer!r}", f"holds {self.max_rooms} rooms already")
+        self._check_rate(viewer, known, now)
+
+    def _check_rate(self, viewer: str, known: Viewer, now: float) -> None:
         if self._allowance(known, now) < 1:
-            raise RateLimited(f"viewer {viewer!r}", f"moves more than {self.moves_per_s} times a second")
+            raise RateLimited(f"viewer {viewer!r}", f"moves more than {self.moves_per_s:g} times a second")
 
     def _allowance(self, viewer: Viewer, now: float) -> float:
         return min(self.burst, viewer.moves + max(0.0, now - viewer.moved_at) * self.moves_per_s)
@@ -141,7 +170,7 @@ class Interests:
         """
         known = self._viewers.get(viewer)
         if known is None:
-            known = self._viewers[viewer] = Viewer(user if user is not None else viewer, moves=self.burst, moved_at=now)
+            known = self._arrived(viewer, user if user is not None else viewer, now)
             self._users.setdefault(known.user, {})[viewer] = None
         known.moves = self._allowance(known, now) - 1
         known.moved_at = max(known.moved_at, now)
@@ -153,6 +182,16 @@ class Interests:
         held.touched = now
         self._due.set((viewer, room_id), now + self._idle[tier])
         return old
+
+    def _arrived(self, viewer: str, user: str, now: float) -> Viewer:
+        """Return a new viewer; one that was here a moment ago has no more moves than it had."""
+        for name in tuple(islice(self._spent, 2)):  # two, for one more may have come: so they go as fast as they come
+            if self._allowance(self._spent[name], now) >= self.burst:
+                del self._spent[name]
+        old = self._spent.pop(viewer, None)
+        moves, at = (self.burst, now) if old is None else (old.moves, old.moved_at)
+        known = self._viewers[viewer] = Viewer(user, moves=moves, moved_at=at)
+        return known
 
     def _retier(self, room_id: str, held: Interest, tier: Tier) -> None:
         """Change an interest's tier, and the room's count of ACTIVE ones."""
@@ -185,7 +224,9 @@ class Interests:
         return tier
 
     def _forget(self, viewer: str, user: str) -> None:
-        del self._viewers[viewer]
+        self._spent[viewer] = self._viewers.pop(viewer)
+        if len(self._spent) > self.max_viewers:
+            del self._spent[next(iter(self._spent))]
         viewers = self._users[user]
         del viewers[viewer]
         if not viewers:
@@ -223,6 +264,8 @@ class Interests:
         assert len(held) == len(self._due)
         assert all(0 < len(known.rooms) <= self.max_rooms for known in self._viewers.values())
         assert len(self._viewers) <= self.max_viewers
+        assert len(self._spent) <= self.max_viewers
+        assert not self._spent.keys() & self._viewers.keys()
         active = {room_id: self.viewers_of(room_id, Tier.ACTIVE) for room_id in self._rooms}
         assert self._active == {room_id: len(viewers) for room_id, viewers in active.items() if viewers}
         assert {viewer for viewers in self._users.values() for viewer in viewers} == self._viewers.keys()

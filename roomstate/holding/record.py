@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from datetime import datetime
+from typing import Final, TypeAlias
 
 from msgspec import Struct, field
 
-from roomstate.effects import Audience, Effect, Event, Head, LogEntry, StatusChanged, TierChanged
+from roomstate.effects import Audience, Effect, Event, Head, LogEntry, SaveFailed, StatusChanged, TierChanged
 from roomstate.holding.deadlines import Deadlines
 from roomstate.holding.interests import Interests
 from roomstate.image import RoomImage
@@ -25,6 +26,11 @@ __all__ = ["Bounds", "Holding", "House", "Output", "Request"]
 
 Output: TypeAlias = Effect | Event
 
+REPEATED: Final = ("append", "head", "load", "save", "fetch")
+"""What may fail at the host, and is then tried again at a deadline of its own."""
+
+_TIMERS: Final = ("own", "typing", *REPEATED)
+_CACHE_ENTRY = 250  # bytes of a cached room beyond its packed bytes: record, index, ghost; `benchmarks memory`
 _HOLDING_BYTES = 900  # a holding with its deques and an audience of few, measured by `python -m benchmarks memory`
 
 
@@ -53,8 +59,11 @@ class Holding(Struct, eq=False):
     ``room`` is None while only the head is known (or not even that): the room itself is at rest. ``plain`` says that a
     new message may take the short way: the room is live, numbered here, its audience is known, and nothing is waited
     for. ``waiting`` are updates that have no seq yet; ``undurable`` are entries that the log has not confirmed, of
-    which ``appending`` are under way; ``kept`` are the entries that came since a load was asked for. ``own`` is the
-    host's own interest.
+    which ``appending`` are under way. ``kept`` are the entries that came since a load was asked for; as long as it is
+    not None the room lacks what its tier holds. ``packed`` is the record that such a room came from. ``saving`` is an
+    image on its way to the store, and ``saving_bytes`` what it alone keeps in memory. ``newcomers`` are users whose
+    marker is a guess until the load tells what the store knows of them. ``activity`` and ``config_seq`` are what a room
+    at rest is told of: its newest message's time, its newest configuration. ``own`` is the host's own interest.
     """
 
     room_id: str
@@ -79,10 +88,16 @@ class Holding(Struct, eq=False):
     load_id: int = 0
     head_id: int = 0
     save_id: int = 0
+    fetch_id: int = 0
     kept: list[LogEntry] | None = None
     packed: CachedRoom | None = None
     saving: RoomImage | None = None
-    failures: int = 0
+    saving_bytes: int = 0
+    failures: dict[str, int] = field(default_factory=dict)
+    newcomers: dict[str, None] = field(default_factory=dict)
+    activity: datetime | None = None
+    config_seq: int = 0
+    snapshot_seq: int = 0
     feed: RoomFeed | None = None
     feed_floor: int = 0
     cursor: str | None = None
@@ -138,8 +153,10 @@ class House:
         "make",
         "new_epoch",
         "out",
-        "reads",
         "requests",
+        "resting",
+        "resting_bytes",
+        "run",
         "undurable_bytes",
     )
 
@@ -162,7 +179,9 @@ class House:
         self.new_epoch: Callable[[], str] = new_epoch
         self.make: MakeMessage | None = make
         self.holdings: dict[str, Holding] = {}
-        self.reads: dict[str, ReadState] = {}
+        self.resting: dict[str, ReadState] = {}  # the read states of rooms without a holding
+        self.resting_bytes: int = 0
+        self.run: str = ""  # the epoch of this run, under "relaxed"
         self.requests: dict[int, Request] = {}
         self.last_request: int = 0
         self.due: Deadlines[tuple[str, str]] = Deadlines()
@@ -184,40 +203,73 @@ class House:
             return holding.tier
         return Tier.CACHED if room_id in self.cache else Tier.UNLOADED
 
-    def reads_of(self, room_id: str) -> ReadState:
-        """Return the room's read state, making one where there is none. O(1)."""
-        reads = self.reads.get(room_id)
-        if reads is None:
-            if len(self.reads) >= self.bounds.max_read_states:
-                self._forget_reads()
-            reads = self.reads[room_id] = ReadState()
-        return reads
+    @property
+    def used(self) -> int:
+        """What all rooms hold in memory, in bytes: live ones, cached ones, and what users have read. O(1)."""
+        return self.bytes + self.resting_bytes + self.cached_bytes
 
-    def _forget_reads(self) -> None:
-        """Forget the oldest read state of a room that is at rest."""
-        for room_id in self.reads:
-            if room_id not in self.holdings:
-                del self.reads[room_id]
-                return
+    @property
+    def cached_bytes(self) -> int:
+        """What the rooms at rest hold in memory, in bytes. O(1)."""
+        return self.cache.bytes + _CACHE_ENTRY * len(self.cache)
+
+    def wanted(self, room_id: str) -> Tier:
+        """Return the highest tier that any interest asks for: viewers', and the host's own. O(1)."""
+        holding = self.holdings.get(room_id)
+        own = holding.own if holding is not None else Tier.UNLOADED
+        return max(own, self.interests.wanted(room_id))
+
+    def epoch_after(self, head: Head | None) -> str:
+        """Return the epoch in which the log that ends at ``head`` goes on.
+
+        Only "logged" can be sure that nobody was told more than the log has. Under "relaxed" a manager begins one epoch
+        of its own for all its rooms: it alone numbers them, for as long as it lives.
+        """
+        if head is not None and self.durability == "logged":
+            return head.position.epoch
+        if self.durability != "relaxed":
+            return self.new_epoch()
+        if not self.run:
+            self.run = self.new_epoch()
+        return self.run
+
+    def reads_of(self, room_id: str) -> ReadState | None:
+        """Return the room's read state, up to date, or None where nobody has read there. O(1)."""
+        holding = self.holdings.get(room_id)
+        return holding.sync_reads() if holding is not None else self.resting.get(room_id)
 
     def hold(self, room_id: str, now: float) -> Holding:
         """Return the room's holding, making one where there is none. O(1)."""
         holding = self.holdings.get(room_id)
         if holding is None:
-            holding = Holding(room_id, self.reads_of(room_id), touched=now)
-            self.holdings[room_id] = holding
+            reads = self.resting.pop(room_id, None)
+            if reads is None:
+                reads = ReadState()
+            else:
+                self.resting_bytes -= reads.bytes
+            holding = self.holdings[room_id] = Holding(room_id, reads, touched=now)
         return holding
 
     def release(self, holding: Holding) -> None:
         """Hold the room no more; its read state stays where it has markers. O(1)."""
-        holding.sync_reads()
+        reads = holding.sync_reads()
         self.weigh(holding, gone=True)
         del self.holdings[holding.room_id]
-        for kind in ("retry", "own", "typing"):
+        for kind in _TIMERS:
             self.due.clear((kind, holding.room_id))
         self.by_cold.clear(holding.room_id)
-        if not holding.reads.markers:
-            self.reads.pop(holding.room_id, None)
+        for request_id in (holding.append_id, holding.load_id, holding.head_id, holding.save_id, holding.fetch_id):
+            self.forget(request_id)
+        if reads.markers:
+            self._rest(holding.room_id, reads)
+
+    def _rest(self, room_id: str, reads: ReadState) -> None:
+        """Keep what was read of a room at rest; beyond a bound the oldest is forgotten."""
+        self.resting[room_id] = reads
+        self.resting_bytes += reads.bytes
+        if len(self.resting) > self.bounds.max_read_states:
+            oldest = next(iter(self.resting))
+            self.resting_bytes -= self.resting.pop(oldest).bytes
 
     def ask(self, kind: str, room_id: str) -> int:
         """Return the id of a new request. O(1)."""
@@ -230,11 +282,29 @@ class House:
         self.requests.pop(request_id, None)
         return 0
 
+    def retry(self, holding: Holding, kind: str, now: float) -> float:
+        """Set when what has failed is tried again, and return it: in ``retry_s``, twice that, up to ``max_retry_s``."""
+        failures = holding.failures.get(kind, 0)
+        holding.failures[kind] = failures + 1
+        at = now + min(self.bounds.max_retry_s, self.bounds.retry_s * 2.0 ** min(failures, 30))
+        self.due.set((kind, holding.room_id), at)
+        return at
+
+    def save_failed(self, holding: Holding, kind: str, reason: str, now: float) -> None:
+        """Tell that something could not be made durable, and when it is tried again."""
+        self.out.append(SaveFailed(holding.room_id, reason, self.retry(holding, kind, now)))
+
+    def succeeded(self, holding: Holding, kind: str) -> None:
+        """Let what has succeeded begin anew with short pauses. O(1)."""
+        holding.failures.pop(kind, None)
+        self.due.clear((kind, holding.room_id))
+
     def weigh(self, holding: Holding, *, gone: bool = False) -> None:
         """Bring what the room is accounted with up to what it holds. O(1)."""
         size = 0
         if not gone:
-            size = _HOLDING_BYTES + holding.undurable_bytes + holding.reads.bytes
+            size = _HOLDING_BYTES + holding.undurable_bytes + holding.reads.bytes + holding.saving_bytes
+            size += len(holding.packed.snapshot) if holding.packed is not None else 0
             size += holding.feed.bytes if holding.feed is not None else 0
             room = holding.room
             if room is not None:
@@ -263,11 +333,18 @@ class House:
     def refile(self, holding: Holding) -> None:
         """Take note that something about the room's interests or outstanding work has changed. O(log n)."""
         holding.plain = holding.audience_known = False
-        movable = holding.tier is Tier.BACKGROUND and holding.room is not None and holding.idle and not holding.save_id
-        if movable and holding.room_id in self.holdings:
+        self.file_cold(holding)
+
+    def file_cold(self, holding: Holding) -> None:
+        """Let the room stand in line for `press` if it may be packed up. O(log n)."""
+        if self.movable(holding) and holding.room_id in self.holdings:
             self.by_cold.set(holding.room_id, holding.touched)
         else:
             self.by_cold.clear(holding.room_id)
+
+    def movable(self, holding: Holding) -> bool:
+        """Whether pressure may pack the room up: nobody looks at it, and nothing is waited for."""
+        return holding.tier is Tier.BACKGROUND and holding.room is not None and holding.idle and holding.saving is None
 
     def set_tier(self, room_id: str, old: Tier, new: Tier) -> None:
         """Tell of a change of tier, and count it. O(1)."""
@@ -294,32 +371,41 @@ class House:
         self.by_cold.check()
         assert self.bytes == sum(holding.bytes for holding in self.holdings.values())
         assert self.undurable_bytes == sum(holding.undurable_bytes for holding in self.holdings.values())
+        assert self.resting_bytes == sum(reads.bytes for reads in self.resting.values())
+        assert len(self.resting) <= self.bounds.max_read_states
+        assert not self.resting.keys() & self.holdings.keys()
         assert all(request.room_id in self.holdings for request in self.requests.values())
         for room_id, holding in self.holdings.items():
             assert holding.room_id == room_id
-            assert holding.reads is self.reads[room_id]
             self._check_holding(holding)
 
     def _check_holding(self, holding: Holding) -> None:
         holding.sync_reads().check()
-        open_ids = {holding.append_id, holding.load_id, holding.head_id, holding.save_id} - {0}
-        assert open_ids == {key for key, request in self.requests.items() if request.room_id == holding.room_id}
+        ids = (holding.append_id, holding.load_id, holding.head_id, holding.save_id, holding.fetch_id)
+        assert {*ids} - {0} == {key for key, asked in self.requests.items() if asked.room_id == holding.room_id}
         seqs = [entry.seq for entry in holding.undurable]
         assert seqs == list(range(holding.seq - len(seqs) + 1, holding.seq + 1))
         assert holding.appending <= len(holding.undurable)
         assert len(holding.waiting) <= self.bounds.max_waiting
-        room = holding.room
-        if room is None:
+        assert holding.saving is not None or not (holding.save_id or holding.saving_bytes)
+        if holding.room is None:
             assert not holding.plain
-            return
+        else:
+            self._check_live(holding, holding.room)
+
+    def _check_live(self, holding: Holding, room: LiveRoom) -> None:
         room.check()
         assert holding.room_id not in self.cache
+        assert holding.head is None
         assert room.tier is holding.tier
         wanted = max(holding.own, self.interests.wanted(holding.room_id))
         assert holding.tier >= wanted
-        kept_up = not holding.idle or holding.save_id or ("retry", holding.room_id) in self.due
-        assert holding.tier == max(wanted, Tier.BACKGROUND) or kept_up
+        assert holding.tier == max(wanted, Tier.BACKGROUND) or not holding.idle
+        assert wanted >= Tier.BACKGROUND or holding.saving is not None or not holding.idle
+        assert holding.load_id or holding.kept is None or ("load", holding.room_id) in self.due
+        assert not holding.waiting or holding.head_id or holding.kept is not None or ("head", room.room_id) in self.due
         assert len(room.timeline) <= self.limits.messages(holding.tier)
         if holding.audience_known and holding.audience is not None:
             held = self.interests.viewers_of(holding.room_id, Tier.ACTIVE)
             assert holding.audience.recipients == held
+            assert holding.audience.epoch == room.epoch

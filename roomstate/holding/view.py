@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from roomstate.holding.record import Holding, House
 from roomstate.model import (
     EMPTY,
     Annotation,
@@ -20,8 +21,9 @@ from roomstate.model import (
     User,
 )
 from roomstate.position import Gap, Position
+from roomstate.room.states import ActiveRoom, BackgroundRoom, CachedRoom, LiveRoom
 
-__all__ = ["RoomView"]
+__all__ = ["RoomView", "view_of"]
 
 _NO_INFO = RoomInfo()
 _NO_CONFIG = RoomConfig()
@@ -62,3 +64,63 @@ class RoomView(Struct, frozen=True, eq=False):
     def is_ready(self) -> bool:
         """Whether all that the tier holds is here and up to date."""
         return self.status is Status.READY
+
+
+def view_of(house: House, room_id: str) -> RoomView:
+    """Return a reading of a room that is known, at whatever tier. O(messages)."""
+    holding = house.holdings.get(room_id)
+    if holding is not None and holding.room is not None:
+        return _live(holding, holding.room, house.logged)
+    status = holding.status if holding is not None else Status.READY
+    packed = house.cache.peek(room_id)
+    if packed is not None:
+        return _cached(CachedRoom.unpacked(room_id, packed), holding, status)
+    head = holding.head if holding is not None else None
+    if holding is None or head is None:
+        return RoomView(room_id, Tier.UNLOADED, status)
+    seq = head.position.seq
+    return RoomView(room_id, Tier.UNLOADED, status, (seq, 0), head.position, durable=holding.durable, held_after=seq)
+
+
+def _cached(cached: CachedRoom, holding: Holding | None, status: Status) -> RoomView:
+    head = holding.head if holding is not None and holding.head is not None else cached.head
+    seq = head.position.seq
+    return RoomView(
+        cached.room_id,
+        Tier.CACHED,
+        status,
+        revision=(seq, 0),
+        position=head.position,
+        durable=holding.durable if holding is not None else seq,
+        held_after=seq,
+        info=cached.info,
+    )
+
+
+def _live(holding: Holding, room: LiveRoom, logged: bool) -> RoomView:
+    active = room if isinstance(room, ActiveRoom) else None
+    messages = room.timeline.messages()
+    info = structs.replace(room.info, last_activity=messages[-1].timestamp) if messages else room.info
+    return RoomView(
+        room_id=holding.room_id,
+        tier=holding.tier,
+        status=holding.status,
+        revision=(room.head, room.changes),
+        position=room.position if room.epoch else None,
+        durable=holding.durable,
+        floor=room.floor if logged or room.timeline.by_time else room.held_after,
+        held_after=room.held_after,
+        messages=messages,
+        gaps=room.gaps,
+        annotations=dict(room.timeline.annotations) if room.timeline.annotations else EMPTY,
+        info=info,
+        config=room.config,
+        moderation=active.moderation if active else EMPTY,
+        members=active.roster.members() if active else (),
+        members_complete=active.roster.complete if active else False,
+        presence=active.roster.presence if active else EMPTY,
+        present=active.roster.present if active else room.present if isinstance(room, BackgroundRoom) else 0,
+        typing=tuple(active.typing) if active else (),
+        notifications=tuple(room.notifications or ()),
+        ui_state=dict(active.ui_state) if active and active.ui_state else EMPTY,
+    )

@@ -79,6 +79,7 @@ def image_of(room: LiveRoom, now: float, markers: Mapping[str, Marker] = EMPTY) 
         notifications=tuple(room.notifications or ()),
         ui_state=dict(active.ui_state) if active else EMPTY,
         markers=markers,
+        by_time=timeline.by_time,
     )
 
 
@@ -90,8 +91,10 @@ def room_of(image: RoomImage, tier: Tier, limits: Limits, make: MakeMessage | No
     )
     keep = min(len(messages), limits.messages(tier))
     skip = len(messages) - keep
-    after = image.seqs[skip - 1] if skip else image.held_after
-    timeline = Timeline(limits.messages(tier), limits.room_bytes, after=after, ordinal=image.ordinal)
+    after = max(image.seqs[:skip], default=image.held_after)
+    timeline = Timeline(
+        limits.messages(tier), limits.room_bytes, by_time=image.by_time, after=after, ordinal=image.ordinal
+    )
     timeline.prepend(messages[skip:], image.seqs[skip:], after)
     timeline.bury(image.tombstones)
     timeline.annotations.update((key, note) for key, note in image.annotations.items() if key in timeline.ids)

@@ -1,0 +1,102 @@
+"""What arguments of the manager's verbs must be. Everything is looked at before anything changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, structs
+
+from roomstate.errors import InvalidValue
+from roomstate.model import EMPTY, UNSTAMPED, Message, MessageLike, Tier
+from roomstate.room.reduce import check_message
+from roomstate.updates import KINDS, MessageAdded, Update
+
+__all__ = ["MAX_TIME", "MAX_UI_STATE", "checked", "instant", "json_value", "limit", "positive", "tier"]
+
+MIN_TIME: Final = -6.2e10
+MAX_TIME: Final = 2.5e11
+"""A call takes place in ``(MIN_TIME, MAX_TIME)``, in seconds since 1970: the years 5 to 9892."""
+
+MAX_UI_STATE: Final = 1 << 16
+"""Bytes of one viewer's UI state as JSON: a draft of the longest message that Slack allows, with room to spare."""
+
+_encode = msgspec.json.Encoder().encode
+_DECODERS: Final = {kind: msgspec.json.Decoder(kind) for kind in KINDS}
+_BAD = (TypeError, ValueError, OverflowError, RecursionError, AttributeError)  # what unfit values make msgspec raise
+
+
+def positive(where: str, value: object) -> None:
+    """Raise ``InvalidValue`` unless ``value`` is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise InvalidValue(where, f"must be a finite number above 0, got {value!r}")
+
+
+def limit(where: str, value: object) -> None:
+    """Raise ``InvalidValue`` unless ``value`` is a whole number of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidValue(where, f"must be an integer of at least 1, got {value!r}")
+
+
+def instant(now: object) -> None:
+    """Raise ``InvalidValue`` unless ``now`` is a time that can be."""
+    if isinstance(now, bool) or not isinstance(now, int | float) or not MIN_TIME < now < MAX_TIME:
+        raise InvalidValue("now", f"must be finite seconds since 1970, got {now!r}")
+
+
+def tier(value: object, lowest: Tier) -> None:
+    """Raise ``InvalidValue`` unless ``value`` is a tier of at least ``lowest``."""
+    if not isinstance(value, Tier) or value < lowest:
+        raise InvalidValue("tier", f"must be a Tier of at least {lowest.name}, got {value!r}")
+
+
+def checked(update: Update, now: float) -> Update:
+    """Return ``update``, its message stamped if it came without a time; raise ``InvalidValue`` unless all is in range.
+
+    A message of an ordinary kind costs under a microsecond, other updates 2-3 µs: they go through JSON and back.
+    """
+    kind: type[Struct] = type(update)
+    if isinstance(update, MessageAdded):
+        return _checked_message(update, now)
+    if kind not in _DECODERS:
+        raise InvalidValue("update", f"must be one of roomstate.updates, got {kind.__name__}")
+    try:
+        _DECODERS[kind].decode(_encode(update))
+    except _BAD as error:
+        raise InvalidValue(f"update.{kind.__name__}", str(error)) from None
+    return update
+
+
+def _checked_message(update: MessageAdded, now: float) -> MessageAdded:
+    message: MessageLike = update.message
+    if type(message) is Message:
+        if message.timestamp is UNSTAMPED:
+            message = structs.replace(message, timestamp=datetime.fromtimestamp(now, UTC))
+            update = MessageAdded(message)
+        if message.badges:
+            json_value("message.badges", message.badges)
+    elif not isinstance(message, MessageLike):
+        raise InvalidValue("message", f"must have id, user, content, timestamp and extra, got {type(message).__name__}")
+    check_message(message)
+    if not message.content.isascii():
+        try:
+            message.content.encode()
+        except UnicodeEncodeError:
+            raise InvalidValue("message.content", "has a lone surrogate, which UTF-8 cannot carry") from None
+    if message.extra is not EMPTY:
+        if not isinstance(message.extra, dict) and (message.extra or not isinstance(message.extra, Mapping)):
+            raise InvalidValue("message.extra", f"must be a dict, got {type(message.extra).__name__}")
+        json_value("message.extra", dict(message.extra))
+    return update
+
+
+def json_value(where: str, value: Any, max_bytes: int | None = None) -> None:
+    """Raise ``InvalidValue`` unless JSON can carry ``value``, in at most ``max_bytes``. O(size)."""
+    try:
+        size = len(_encode(value))
+    except _BAD as error:
+        raise InvalidValue(where, f"must be JSON: {error}") from None
+    if max_bytes is not None and size > max_bytes:
+        raise InvalidValue(where, f"must have at most {max_bytes} bytes as JSON, has {size}")

@@ -1,0 +1,131 @@
+"""What a manager tells of its rooms: readings, which change nothing."""
+
+from __future__ import annotations
+
+from roomstate.errors import Malformed, UnknownRoom
+from roomstate.holding.record import Holding, House
+from roomstate.holding.tiering import Tiering
+from roomstate.holding.view import RoomView, view_of
+from roomstate.image import RoomImage
+from roomstate.metrics import Stats
+from roomstate.model import Count, Status, Tier, Unread, check_id
+from roomstate.position import Gap, Token
+from roomstate.room.unread import ReadState
+from roomstate.sync.feed import MAX_MISSING, Missing, SnapshotNeeded
+
+__all__ = ["Readings"]
+
+
+class Readings:
+    """The readings of `RoomStateManager`, which is the one class that has them."""
+
+    _house: House
+    _holdings: dict[str, Holding]
+    _tiering: Tiering
+    _now: float
+
+    def tier(self, room_id: str) -> Tier:
+        """Return a room's tier; UNLOADED also for one never heard of. O(1)."""
+        return self._house.tier(room_id)
+
+    def status(self, room_id: str) -> Status:
+        """Return what a room's view is worth. Raises ``UnknownRoom``. O(1)."""
+        self._known(room_id)
+        holding = self._holdings.get(room_id)
+        return holding.status if holding is not None else Status.READY
+
+    def gaps(self, room_id: str) -> tuple[Gap, ...]:
+        """Return what a room is known to lack. Raises ``UnknownRoom``. O(1)."""
+        self._known(room_id)
+        holding = self._holdings.get(room_id)
+        return holding.room.gaps if holding is not None and holding.room is not None else ()
+
+    def unread(self, user: str, room_id: str) -> Unread:
+        """Count what ``user`` has not read of a room, at any tier: exact, or "at least". O(log n)."""
+        holding = self._holdings.get(room_id)
+        reads = self._house.reads_of(room_id) or ReadState()
+        found = reads.unread(user, self.gaps(room_id) if holding is not None else ())
+        if holding is None or user not in holding.newcomers:
+            return found
+        return Unread(Count(found.messages.value, exact=False), Count(found.mentions.value, exact=False))
+
+    def known(self) -> tuple[str, ...]:
+        """Return the rooms held at any tier above UNLOADED, live ones first, in the order in which they came. O(n)."""
+        return (*(holding.room_id for holding in self._house.live()), *self._house.cache)
+
+    def view(self, room_id: str) -> RoomView:
+        """Return a frozen reading of a room. O(messages), 1-3 µs for 1000. Raises ``UnknownRoom``."""
+        self._known(room_id)
+        return view_of(self._house, room_id)
+
+    def token(self, room_id: str) -> Token:
+        """Return the resume position of a copy that has all that was told of a live room. Raises ``UnknownRoom``."""
+        holding = self._live(room_id)
+        assert holding.room is not None
+        return holding.feeding().token(holding.room, self._told(holding))
+
+    def since(self, room_id: str, token: Token | str, *, limit: int = MAX_MISSING) -> Missing | SnapshotNeeded:
+        """Return what a copy at ``token`` lacks of a live room, or that it needs a new image (`image`), and why.
+
+        A malformed token needs one too. O(answer). Raises ``UnknownRoom``.
+        """
+        holding = self._live(room_id)
+        assert holding.room is not None
+        try:
+            position = token if isinstance(token, Token) else Token.from_str(token)
+        except Malformed:
+            return SnapshotNeeded("malformed token")
+        return holding.feeding().since(holding.room, position, self._told(holding), limit)
+
+    def _told(self, holding: Holding) -> int:
+        """Return how far copies may know: what is not durable yet is not told where the log comes first."""
+        return holding.durable if self._house.durability == "logged" else holding.seq
+
+    def image(self, room_id: str) -> RoomImage:
+        """Return all of a live room as values, to start a copy from. O(messages). Raises ``UnknownRoom``."""
+        holding = self._live(room_id)
+        return self._tiering.leaving.image(holding, self._now)
+
+    def stats(self) -> Stats:
+        """Return what the manager holds and has done, as a value. O(rooms)."""
+        house = self._house
+        rooms = dict.fromkeys(Tier, 0)
+        sizes = dict.fromkeys(Tier, 0)
+        for holding in house.holdings.values():
+            tier = holding.tier if holding.room is not None else Tier.UNLOADED
+            rooms[tier] += 1
+            sizes[tier] += holding.bytes
+        rooms[Tier.CACHED], sizes[Tier.CACHED] = len(house.cache), house.cached_bytes
+        sizes[Tier.UNLOADED] += house.resting_bytes
+        return Stats(
+            rooms=rooms,
+            bytes=sizes,
+            viewers=len(house.interests),
+            undurable_bytes=house.undurable_bytes,
+            requests=len(house.requests),
+            counts=dict(house.counts),
+            cache=house.cache.stats(),
+        )
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` is due next, or None. It may then find nothing to do. O(log n)."""
+        house = self._house
+        times = (house.due.next(), house.interests.next_lapse(), house.cache.next_expiry())
+        return min((at for at in times if at is not None), default=None)
+
+    def _known(self, room_id: str) -> None:
+        house = self._house
+        check_id("room_id", room_id)
+        if room_id not in self._holdings and room_id not in house.cache and room_id not in house.resting:
+            raise UnknownRoom(f"room {room_id!r}", "is not known here: enter it, or publish to it")
+
+    def _live(self, room_id: str) -> Holding:
+        check_id("room_id", room_id)
+        holding = self._holdings.get(room_id)
+        if holding is None or holding.room is None:
+            raise UnknownRoom(f"room {room_id!r}", "is not held here: enter or follow it first")
+        return holding
+
+    def check(self) -> None:
+        """Assert every invariant of everything that is held; for tests. O(everything)."""
+        self._house.check()
