@@ -99,13 +99,19 @@ class AdaptivePolicy:
     def inserted(self, rows: Rows, row: int, now: float) -> None:
         """A room comes in, or comes back: then it is known how long it was away."""
         self._clock = clock = (self._clock + 1) & CLOCK or 1
-        checksum = crc32(rows.room_id(row).encode())
-        trait, last = self._ghosts.take(checksum)
-        if trait:
+        checksum, ghosts, trait = crc32(rows.ids[row].encode()), self._ghosts, 0
+        at = checksum % ghosts.size
+        if ghosts.sums[at] == checksum and ghosts.traits[at]:
+            trait, last = ghosts.take(at)
             age = bucket(clock - last)
             self._back[_PLACE[trait] + age] += self._model.one
             trait = _older(trait, age)
-        self._hold(row, trait or _NEW, checksum)
+        if row >= len(self._last):
+            self._grow(row)
+        held = self._held
+        self._traits[row], self._last[row] = trait or _NEW, clock
+        self._sums[row], self._place[row] = checksum, len(held)
+        held.append(row)
         self._newest = row
         if clock == self._due:
             self._learn()
@@ -136,9 +142,11 @@ class AdaptivePolicy:
 
     def removed(self, rows: Rows, row: int) -> None:
         """A room leaves, and is remembered for some time."""
-        trait, last = self._ghosts.put(self._sums[row], self._traits[row], self._last[row])
-        if trait:
-            self._lost(trait, last)
+        checksum, ghosts = self._sums[row], self._ghosts
+        at = checksum % ghosts.size
+        if ghosts.traits[at]:
+            self._lost(ghosts.traits[at], ghosts.last[at])
+        ghosts.sums[at], ghosts.traits[at], ghosts.last[at] = checksum, self._traits[row], self._last[row]
         self._last[row] = 0
         place, other = self._place[row], self._held.pop()
         if other != row:
@@ -161,8 +169,10 @@ class AdaptivePolicy:
         pool, last, newest = self._pool, self._last, self._newest
         while pool and last[pool[-1][2]] != pool[-1][1]:
             pool.pop()
-        if last[newest] == self._clock and (not pool or self._worth(rows, newest) < pool[-1][0]):
-            return newest  # it has just come in, and is worth less than the least of those seen
+        if last[newest] == self._clock:  # it has just come in: its age is 0
+            worth = self._model.worth[_PLACE[self._traits[newest]]]
+            if not pool or (self._worth(rows, newest) if self._by_size else worth) < pool[-1][0]:
+                return newest
         return pool.pop()[2] if pool else self._held[0]
 
     def _look(self, rows: Rows) -> None:
@@ -188,16 +198,11 @@ class AdaptivePolicy:
         worth = self._model.worth[_PLACE[self._traits[row]] + bucket(self._clock - self._last[row])]
         return worth / (rows.size(row) or 1) if self._by_size else worth
 
-    def _hold(self, row: int, trait: int, checksum: int) -> None:
-        if row >= len(self._traits):
-            more = row + 1 - len(self._traits)
-            for column in (self._traits, self._last, self._sums, self._place):
-                column.extend([0] * more)
-        self._traits[row], self._last[row] = trait, self._clock
-        self._sums[row], self._place[row] = checksum, len(self._held)
-        self._held.append(row)
-        if 3 * len(self._held) > 2 * self._ghosts.size:
-            self._ghosts.grow(_GHOSTS * len(self._held))
+    def _grow(self, row: int) -> None:
+        for column in (self._traits, self._last, self._sums, self._place):
+            column.extend([0] * (row + 1 - len(column)))
+        if 3 * len(self._last) > 2 * self._ghosts.size:
+            self._ghosts.grow(_GHOSTS * len(self._last))
 
     def _lost(self, trait: int, last: int) -> None:
         """A room is lost sight of: it had not come back until now."""
@@ -215,39 +220,31 @@ class AdaptivePolicy:
 class GhostTable:
     """Trait and last access of rooms that have left, by a checksum of their ids: 10 bytes for each place.
 
-    One place for each checksum, the newer room takes it: so what is lost is lost at random, which the model
-    can account for. Two rooms of one checksum share their history; that costs a little worth, and no more.
+    One place for each checksum (modulo ``size``), the newer room takes it: so what is lost is lost at random, which
+    the model can account for. Two rooms of one checksum share their history; that costs a little worth, no more.
     """
 
     def __init__(self) -> None:
         self.size = _LEAST_GHOSTS
-        self._sums = array("I", bytes(4 * self.size))
-        self._traits = array("H", bytes(2 * self.size))
-        self._last = array("I", bytes(4 * self.size))
+        self._clear()
 
-    def put(self, checksum: int, trait: int, last: int) -> tuple[int, int]:
-        """Remember a room; returns trait and last access of the one forgotten for it, or (0, 0)."""
-        at = checksum % self.size
-        forgotten = self._traits[at], self._last[at]
-        self._sums[at], self._traits[at], self._last[at] = checksum, trait, last
-        return forgotten
-
-    def take(self, checksum: int) -> tuple[int, int]:
-        """Trait and last access of a room, now forgotten; the trait is 0 if it is not remembered."""
-        at = checksum % self.size
-        if self._sums[at] != checksum:
-            return 0, 0
-        found = self._traits[at], self._last[at]
-        self._traits[at] = 0
+    def take(self, at: int) -> tuple[int, int]:
+        """Trait and last access of the room at this place, now forgotten. O(1)."""
+        found = self.traits[at], self.last[at]
+        self.traits[at] = 0
         return found
 
     def grow(self, size: int) -> None:
         """Make place for more. O(size)."""
-        old = self._sums, self._traits, self._last
+        old = self.sums, self.traits, self.last
         self.size = max(size, self.size)
-        self._sums = array("I", bytes(4 * self.size))
-        self._traits = array("H", bytes(2 * self.size))
-        self._last = array("I", bytes(4 * self.size))
+        self._clear()
         for checksum, trait, last in zip(*old, strict=True):
             if trait:
-                self.put(checksum, trait, last)
+                at = checksum % self.size
+                self.sums[at], self.traits[at], self.last[at] = checksum, trait, last
+
+    def _clear(self) -> None:
+        self.sums = array("I", bytes(4 * self.size))
+        self.traits = array("H", bytes(2 * self.size))
+        self.last = array("I", bytes(4 * self.size))

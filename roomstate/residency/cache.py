@@ -105,11 +105,12 @@ class RoomCache:
         Storing is not an access. The room itself is among the evictions (reason REFUSED) only if it does not
         fit beside the pinned rooms, or is alone larger than ``max_bytes``. A pinned room always stays.
         """
-        _known(room_id, packed)
+        if type(room_id) is not str or type(packed) is not bytes or not room_id:
+            _known(room_id, packed)
         if priority and not (_integer(priority) and 0 <= priority <= 10):
             raise InvalidValue("priority", f"must be an integer from 0 to 10, got {priority!r}")
-        self._now = now = self._at(now)
-        rows, policy = self._rows, self.policy
+        self._now = now if self._now <= now < math.inf else self._at(now)
+        rows, policy, now = self._rows, self.policy, self._now
         row = rows.index.get(room_id)
         if row is not None:
             return self._put_again(row, packed, priority, pinned)
@@ -125,7 +126,8 @@ class RoomCache:
         if pinned:
             self._pin(row)
             return self._make_room(0, 0)
-        self._file(row)
+        if self.ttl is not None:
+            self._file(row, self.ttl)
         policy.inserted(rows, row, now)
         return gone or self._make_room(0, 0, newcomer=row)
 
@@ -224,20 +226,23 @@ class RoomCache:
         if row in self._pinned:
             self._unpin(row)
             self.policy.inserted(self._rows, row, now)
-            self._file(row)
+            if self.ttl is not None:
+                self._file(row, self.ttl)
         return self._make_room(0, 0)
 
     def expire(self, now: float) -> tuple[Eviction, ...]:
         """Drop the rooms whose time-to-live is over, rounded up to a second. O(rooms due)."""
         self._now = now = self._at(now)
+        if self.ttl is None:
+            return ()
         gone: list[Eviction] = []
         for row in self._wheel.due(now):
-            if not self._rows.room_id(row) or row in self._pinned:
+            if not self._rows.ids[row] or row in self._pinned:
                 continue
-            if math.ceil(self._deadline(row)) <= now:
+            if math.ceil(self._deadline(row, self.ttl)) <= now:
                 gone.append(self._evict(row, Reason.EXPIRED))
             else:
-                self._file(row)
+                self._file(row, self.ttl)
         return tuple(gone)
 
     def next_expiry(self) -> float | None:
@@ -354,16 +359,14 @@ class RoomCache:
         self._bytes -= len(gone[1])
         return gone
 
-    def _deadline(self, row: int) -> float:
-        assert self.ttl is not None
+    def _deadline(self, row: int, ttl: TimeToLive) -> float:
         touched = self._rows.touched(row)
-        return touched + self.ttl.seconds(self.ttl.frequency(self._rows.recent(row), touched))
+        if not self._rows.accesses[row]:
+            return touched + ttl.base_s
+        return touched + ttl.seconds(ttl.frequency(self._rows.recent(row), touched))
 
-    def _file(self, row: int) -> None:
-        ttl = self.ttl
-        if ttl is not None:
-            fresh = self._rows.never_accessed(row)
-            self._wheel.file(row, self._rows.touched(row) + ttl.base_s if fresh else self._deadline(row))
+    def _file(self, row: int, ttl: TimeToLive) -> None:
+        self._wheel.file(row, self._deadline(row, ttl))
 
 
 def _at_least(where: str, value: int, least: int) -> int:

@@ -73,6 +73,7 @@ class Scorer(Protocol):
 
     def evicted(self, score: float) -> None:
         """A room of this score is about to leave to make room."""
+        return
 
 
 class ScoredPolicy:

@@ -32,10 +32,10 @@ class Rows:
     def __init__(self, ghosts: int) -> None:
         self.index: dict[str, int] = {}
         self.packed: dict[str, bytes] = {}  # by id: a dict of plain values is nothing to the collector
-        self._ids: list[str] = []
+        self.ids: list[str] = []
         self._stored = array("d")
         self._accessed = array("d")
-        self._accesses = array("I")
+        self.accesses = array("I")
         self._priority = array("B")
         self._hints = array("I")  # messages, mentions (8 bits each), likelihood (16), in one
         self._gaps = array("H")  # between accesses, a ring of _GAPS for each row
@@ -46,28 +46,20 @@ class Rows:
         """The facts about one row. O(1)."""
         accessed, hints = self._accessed[row], self._hints[row]
         return Entry(
-            self._ids[row],
+            self.ids[row],
             self.size(row),
             self._stored[row],
             None if accessed == _NEVER else accessed,
-            self._accesses[row],
+            self.accesses[row],
             self._priority[row],
             hints >> 24,
             hints >> 16 & _MOST,
             (hints & 0xFFFF) / 0xFFFF,
         )
 
-    def never_accessed(self, row: int) -> bool:
-        """Whether no access is remembered. O(1)."""
-        return not self._accesses[row]
-
-    def room_id(self, row: int) -> str:
-        """The id of the room in this row. O(1)."""
-        return self._ids[row]
-
     def size(self, row: int) -> int:
         """Packed bytes in this row. O(1)."""
-        return len(self.packed[self._ids[row]])
+        return len(self.packed[self.ids[row]])
 
     def touched(self, row: int) -> float:
         """When the room was last accessed or stored, whichever came later. O(1)."""
@@ -77,28 +69,29 @@ class Rows:
         """Give a room a row, with the access history that its ghost kept."""
         row = self._free.pop() if self._free else self._grow()
         self.index[room_id] = row
-        self._ids[row], self.packed[room_id] = room_id, packed
+        self.ids[row], self.packed[room_id] = room_id, packed
         self._stored[row], self._priority[row] = now, priority
-        ghost = self._ghosts.pop(room_id) if self._ghosts else None
+        ghost = self._ghosts.pop(room_id)
         if ghost is None:
             self._accessed[row] = _NEVER
         else:
-            self._accessed[row], self._accesses[row], *gaps = _GHOST.unpack(ghost)
+            self._accessed[row], self.accesses[row], *gaps = _GHOST.unpack(ghost)
             self._gaps[row * _GAPS : (row + 1) * _GAPS] = array("H", gaps)
         return row
 
     def restore(self, row: int, packed: bytes, now: float, priority: int) -> None:
         """Store a room again under the row that it has."""
-        self.packed[self._ids[row]] = packed
+        self.packed[self.ids[row]] = packed
         self._stored[row], self._priority[row] = now, priority
 
     def access(self, row: int, now: float) -> None:
         """Count one access. Hints are answered by it, so they start again."""
-        accesses = self._accesses[row]
+        accesses = self.accesses[row]
         if accesses:
-            self._gaps[row * _GAPS + accesses % _GAPS] = int(min((now - self._accessed[row]) * _TICKS, 0xFFFF))
+            gap = (now - self._accessed[row]) * _TICKS
+            self._gaps[row * _GAPS + accesses % _GAPS] = int(gap) if gap < 0xFFFF else 0xFFFF
         if accesses < 0xFFFFFFFF:
-            self._accesses[row] = accesses + 1
+            self.accesses[row] = accesses + 1
         self._accessed[row] = now
         self._hints[row] = 0
 
@@ -108,20 +101,20 @@ class Rows:
 
     def remove(self, row: int) -> tuple[str, bytes]:
         """Free the row; its access history becomes a ghost."""
-        room_id = self._ids[row]
+        room_id = self.ids[row]
         packed = self.packed.pop(room_id)
         del self.index[room_id]
-        accesses = self._accesses[row]
+        accesses = self.accesses[row]
         if accesses:
             gaps = self._gaps[row * _GAPS : (row + 1) * _GAPS]
             self._ghosts.put(room_id, _GHOST.pack(self._accessed[row], accesses, *gaps))
-        self._ids[row], self._accesses[row], self._hints[row] = "", 0, 0
+        self.ids[row], self.accesses[row], self._hints[row] = "", 0, 0
         self._free.append(row)
         return room_id, packed
 
     def recent(self, row: int) -> Iterator[float]:
         """The times of up to `RECENT` last accesses, newest first."""
-        accesses = self._accesses[row]
+        accesses = self.accesses[row]
         if accesses:
             gaps = self._gaps[row * _GAPS : (row + 1) * _GAPS]
             yield from _times(self._accessed[row], accesses, gaps)
@@ -136,21 +129,21 @@ class Rows:
     def check(self) -> None:
         """Raise AssertionError unless the columns agree with each other. O(rows)."""
         used = set(self.index.values())
-        assert len(used) == len(self.index) == len(self._ids) - len(self._free)
+        assert len(used) == len(self.index) == len(self.ids) - len(self._free)
         assert used.isdisjoint(self._free)
-        assert all(self._ids[row] == room_id for room_id, row in self.index.items())
+        assert all(self.ids[row] == room_id for room_id, row in self.index.items())
         assert self.packed.keys() == self.index.keys()
-        assert not any(self._ids[row] for row in self._free)
+        assert not any(self.ids[row] for row in self._free)
         self._ghosts.check()
 
     def _grow(self) -> int:
-        self._ids.append("")
+        self.ids.append("")
         self._gaps.extend(_NO_GAPS)
         for column in (self._stored, self._accessed):
             column.append(0.0)
-        for counts in (self._accesses, self._priority, self._hints):
+        for counts in (self.accesses, self._priority, self._hints):
             counts.append(0)
-        return len(self._ids) - 1
+        return len(self.ids) - 1
 
 
 def _times(at: float, accesses: int, gaps: Sequence[int]) -> Iterator[float]:
@@ -190,7 +183,9 @@ class Ghosts:
 
     def pop(self, room_id: str) -> bytes | None:
         """The same, and forget it. O(1)."""
-        return self._young.pop(room_id, None) or self._old.pop(room_id, None)
+        if room_id in self._young:
+            return self._young.pop(room_id)
+        return self._old.pop(room_id, None)
 
     def check(self) -> None:
         """Raise AssertionError unless the bound holds and no room is in both generations. O(1)."""

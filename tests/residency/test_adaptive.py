@@ -133,17 +133,33 @@ def test_the_shortcut_of_the_hot_call_gives_the_same_trait(accesses: int) -> Non
     assert policy._traits[0] == twin
 
 
-def test_ghosts_are_found_again_once_and_the_newer_takes_the_place() -> None:
-    ghosts = GhostTable()
-    one, other = crc32(b"one"), crc32(b"one") + ghosts.size
-    assert ghosts.put(one, 1024, 7) == (0, 0)
-    assert ghosts.take(other) == (0, 0)
-    assert ghosts.take(one) == (1024, 7)
-    assert ghosts.take(one)[0] == 0
-    ghosts.put(one, 1024, 8)
-    assert ghosts.put(other & CLOCK, 2048, 9) == (1024, 8)
+def test_a_room_that_left_is_known_again_until_another_takes_its_place() -> None:
+    policy = AdaptivePolicy()
+    cache = RoomCache(policy=policy)
+    cache.put("a", b".", now=0.0)
+    cache.get("a", 1.0)
+    for _ in range(3):
+        cache.pop("a")
+        cache.put("a", b".", now=2.0)
+    assert policy._traits[0] // 1024 == 5
+    cache.pop("a")
+    ghosts = policy._ghosts
+    other = next(room for room in map(str, range(10_000)) if (crc32(room.encode()) - crc32(b"a")) % ghosts.size == 0)
+    cache.put(other, b".", now=3.0)
+    assert policy._traits[0] // 1024 == 1
+    cache.pop(other)
+    cache.put("a", b".", now=4.0)
+    assert policy._traits[0] // 1024 == 1
+
+
+def test_ghosts_outlive_the_growth_of_their_table() -> None:
+    ghosts, checksum = GhostTable(), crc32(b"a")
+    at = checksum % ghosts.size
+    ghosts.sums[at], ghosts.traits[at], ghosts.last[at] = checksum, 1024, 7
     ghosts.grow(1000)
-    assert ghosts.take(other & CLOCK) == (2048, 9)
+    assert ghosts.size == 1000
+    assert ghosts.take(checksum % 1000) == (1024, 7)
+    assert ghosts.traits[checksum % 1000] == 0
 
 
 def test_memory_for_rooms_that_have_left_is_bounded_by_those_held() -> None:

@@ -229,7 +229,7 @@ def test_a_count_of_accesses_that_is_full_stays_full() -> None:
     cache = RoomCache()
     cache.put("a", b".", now=0.0)
     cache.get("a", 1.0)
-    cache._rows._accesses[0] = 0xFFFFFFFF
+    cache._rows.accesses[0] = 0xFFFFFFFF
     cache.get("a", 2.0)
     assert cache.entry("a").accesses == 0xFFFFFFFF
 
