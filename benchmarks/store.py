@@ -152,14 +152,19 @@ def promotions(store: SQLiteStore) -> Iterator[Figure]:
     for tier, verb in ((Tier.ACTIVE, "enter"), (Tier.BACKGROUND, "follow")):
         host = SyncHost(store=store, max_bytes=1 << 40, moves_per_s=1e9, burst=10**9, max_rooms_per_viewer=ROOMS)
         took: list[float] = []
+        worked: list[float] = []
         with quiet_gc(gc_on=True):
             for step in range(ROOMS):
                 room_id = f"room-{step * 3331 % ROOMS:05}"
-                started = time.perf_counter()
+                started, worked_before = time.perf_counter(), time.process_time()
                 getattr(host, verb)("ada", room_id)
                 took.append((time.perf_counter() - started) * 1000)
+                worked.append((time.process_time() - worked_before) * 1000)
         assert host.tier("room-00000") is tier
         assert len(host.view("room-00000").messages) >= min(50, PER_ROOM)
         yield at_most(f"promote to {tier.name} from the store, p99 of {ROOMS:,}", percentile(took, 0.99), 5, "ms")
+        yield at_most(
+            f"promote to {tier.name} from the store, p99 of processor time", percentile(worked, 0.99), 5, "ms"
+        )
         yield Figure(what=f"promote to {tier.name} from the store, p50", value=percentile(took, 0.5), unit="ms")
     store.close()

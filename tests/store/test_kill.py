@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import random
 import signal
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -63,8 +63,8 @@ def live(path: str, seed: int, parent: Connection) -> None:
             host.follow("ada", room_id)
 
 
-def killed(path: Path, seed: int, after_s: float) -> dict[str, int]:
-    """Let a process live for so long, then kill it; the last message of each room that it has acknowledged."""
+def killed(path: Path, seed: int, after: int, delay_s: float) -> dict[str, int]:
+    """Kill a process soon after so many acknowledgements; the last message of each room that it has acknowledged."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.store.test_kill"])
     receiving, sending = context.Pipe(duplex=False)
@@ -72,18 +72,18 @@ def killed(path: Path, seed: int, after_s: float) -> dict[str, int]:
     child.start()
     sending.close()
     assert receiving.recv_bytes() == b"ready"
-    time.sleep(after_s)
-    child.kill()
+    last: dict[str, int] = {}
+    with contextlib.suppress(EOFError), receiving:
+        while True:
+            if after == 0:
+                time.sleep(delay_s)
+                child.kill()
+            after -= 1
+            room_id, number = receiving.recv_bytes().decode().split("/")
+            last[room_id] = int(number)
     child.join()
     assert child.exitcode == -signal.SIGKILL, "the process ended by itself"
-    last: dict[str, int] = defaultdict(int)
-    while True:
-        try:
-            room_id, number = receiving.recv_bytes().decode().split("/")
-        except EOFError:
-            receiving.close()
-            return last
-        last[room_id] = int(number)
+    return last
 
 
 def examine(path: Path, last: dict[str, int]) -> int:
@@ -129,8 +129,7 @@ def campaign(kills: int, seed: int) -> tuple[int, int]:
             path = Path(folder, "rooms.db")
             before: dict[str, int] = {}
             for _ in range(LIVES):
-                last = killed(path, chance.getrandbits(32), chance.random() * 0.12)
-                before |= last
+                before |= killed(path, chance.getrandbits(32), chance.randrange(40), chance.random() * 0.02)
                 held += examine(path, before)
             acknowledged += sum(before.values())
     return acknowledged, held
@@ -138,11 +137,11 @@ def campaign(kills: int, seed: int) -> tuple[int, int]:
 
 def test_fifty_kills() -> None:
     acknowledged, held = campaign(50, 1)
-    assert acknowledged > 1000
-    assert held > 1000
+    assert acknowledged > 500
+    assert held > 500
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(10))
 def test_two_thousand_kills(part: int) -> None:
-    assert campaign(200, 100 + part) > (4000, 4000)
+    assert campaign(200, 100 + part) > (2000, 2000)
