@@ -13,12 +13,14 @@ from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn, Protocol, runtime_checkable
 
 from msgspec import Meta, Struct
+from msgspec.json import Decoder, Encoder
 
 from roomstate.errors import InvalidValue
 
 __all__ = [
     "EMPTY",
     "MAX_CONTENT",
+    "MAX_EXTRA",
     "MAX_ID",
     "UNSTAMPED",
     "Annotation",
@@ -38,7 +40,10 @@ __all__ = [
     "Unread",
     "User",
     "as_message",
+    "check_bound",
     "check_id",
+    "check_message",
+    "check_text",
 ]
 
 MAX_ID = 512
@@ -46,6 +51,9 @@ MAX_ID = 512
 
 MAX_CONTENT = 1 << 18
 """Characters in one message: 262,144. Matrix allows an event 64 KiB; Slack 40,000 characters."""
+
+MAX_EXTRA = 1 << 18
+"""Bytes of one message's ``extra`` as JSON: 262,144, as many as its content may have characters."""
 
 UNSTAMPED = datetime(1, 1, 1, tzinfo=UTC)
 """The timestamp of a message that was made without one: the manager stamps it with the time of its call."""
@@ -72,17 +80,37 @@ Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
-def check_id(where: str, value: object) -> None:
-    """Raise ``InvalidValue`` unless ``value`` is text of 1 to ``MAX_ID`` characters that UTF-8 can carry."""
+_encode = Encoder().encode
+_decode = Decoder().decode
+
+
+def check_bound(where: str, value: object, least: int = 1) -> None:
+    """Raise ``InvalidValue`` unless ``value`` is an int of at least ``least``. O(1).
+
+    >>> check_bound("max_rooms", 0)
+    Traceback (most recent call last):
+    roomstate.errors.InvalidValue: max_rooms: must be an int of at least 1, got 0
+    """
+    if not isinstance(value, int) or value < least:
+        raise InvalidValue(where, f"must be an int of at least {least}, got {value!r}")
+
+
+def check_text(where: str, value: object, most: int, least: int = 0) -> None:
+    """Raise ``InvalidValue`` unless ``value`` is text of ``least`` to ``most`` characters that UTF-8 has. O(n)."""
     if not isinstance(value, str):
         raise InvalidValue(where, f"must be a str, got {type(value).__name__}")
-    if not 0 < len(value) <= MAX_ID:
-        raise InvalidValue(where, f"must have 1 to {MAX_ID} characters, got {len(value)}")
+    if not least <= len(value) <= most:
+        raise InvalidValue(where, f"must have {least} to {most} characters, got {len(value)}")
     if not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
             raise InvalidValue(where, "has a lone surrogate, which UTF-8 cannot carry") from None
+
+
+def check_id(where: str, value: object) -> None:
+    """Raise ``InvalidValue`` unless ``value`` is text of 1 to ``MAX_ID`` characters that UTF-8 can carry. O(n)."""
+    check_text(where, value, MAX_ID, least=1)
 
 
 @runtime_checkable
@@ -147,12 +175,52 @@ else:
 
 
 def as_message(message: MessageLike) -> Message:
-    """Return ``message`` itself if it is a `Message`, else one with the same five fields (badges of a host's own class
-    travel in its ``extra``). O(1).
+    """Return ``message`` itself if it is a `Message`, else one with the same five fields. O(1).
+
+    What else a host's own class has, badges among it, survives only in its ``extra``.
     """
     if isinstance(message, Message):
         return message
-    return Message(message.id, message.user, message.content, message.timestamp, (), message.extra or EMPTY)
+    extra = dict(message.extra) if message.extra else EMPTY
+    return Message(message.id, message.user, message.content, message.timestamp, (), extra)
+
+
+def check_message(message: MessageLike) -> None:
+    """Raise ``InvalidValue`` unless ``message`` is what `MessageLike` says and can be written as JSON. O(its size)."""
+    try:
+        message_id, user, content = message.id, message.user, message.content
+        timestamp: object = message.timestamp
+        extra: object = message.extra
+    except AttributeError as error:
+        raise InvalidValue("message", f"must have id, user, content, timestamp and extra: {error}") from None
+    check_id("message.id", message_id)
+    check_id("message.user", user)
+    check_text("message.content", content, MAX_CONTENT)
+    if not isinstance(timestamp, datetime) or timestamp.utcoffset() is None:
+        raise InvalidValue("message.timestamp", "must be a datetime with a time zone")
+    if extra is not EMPTY:
+        _check_extra(extra if isinstance(message, Message) or not isinstance(extra, Mapping) else dict(extra))
+    if isinstance(message, Message) and message.badges:
+        _check_badges(message.badges)
+
+
+def _check_extra(extra: object) -> None:
+    try:
+        encoded = _encode(extra)
+        same = _decode(encoded) == extra
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidValue("message.extra", f"cannot be written as JSON: {error}") from None
+    if len(encoded) > MAX_EXTRA:
+        raise InvalidValue("message.extra", f"must have at most {MAX_EXTRA} bytes as JSON, got {len(encoded)}")
+    if not same or not isinstance(extra, dict):
+        raise InvalidValue("message.extra", "must be a mapping that comes back from JSON as it was")
+
+
+def _check_badges(badges: object) -> None:
+    if not isinstance(badges, tuple | list):
+        raise InvalidValue("message.badges", f"must be a tuple of str, got {type(badges).__name__}")
+    for badge in badges:
+        check_text("message.badges", badge, MAX_ID)
 
 
 class User(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -237,9 +305,10 @@ class Unread(Struct, frozen=True, gc=False):
 class Marker(Struct, gc=False):
     """How far a user has read a room: the value that images keep; `room.unread` alone changes it.
 
-    ``seq`` is the position read up to and including, ``ordinal`` the number of messages up to it; ``own`` counts the
-    user's own messages after it, ``mentions`` the positions (at most 100) of messages after it that concern the user,
-    ``cut`` says that more of them were dropped or that a gap hides some.
+    ``seq`` is the position read up to and including, ``ordinal`` the number of messages up to it. ``own`` counts the
+    messages after it that need no reading: the user's own, and removed ones. ``mentions`` are the positions (at most
+    100) of messages after it that concern the user; of those at or below ``mentioned_after`` some may have been
+    dropped. ``cut`` says that messages may have been missed, so that counts are "at least".
     """
 
     seq: int
@@ -247,6 +316,7 @@ class Marker(Struct, gc=False):
     own: int = 0
     mentions: tuple[int, ...] = ()
     cut: bool = False
+    mentioned_after: int = 0
 
 
 class Tier(IntEnum):

@@ -7,18 +7,20 @@ Intervals of positions are written ``(after, upto]``: they leave out ``after`` a
 from __future__ import annotations
 
 import base64
-import binascii
 
 from msgspec import Struct
 
-from roomstate.errors import Malformed
+from roomstate.errors import InvalidValue, Malformed
+from roomstate.model import check_bound, check_text
 
 __all__ = ["MAX_SEQ", "Gap", "Position", "Token"]
 
 MAX_SEQ = 2**53 - 1
 """The largest seq: the largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
 
-_MAX_TOKEN = 512  # characters; epoch (at most 64) + seq + fingerprint, in base64, with room to spare
+_MAX_TOKEN = 512  # characters: in base64, a seq, an epoch of 64 characters of 4 bytes, and a fingerprint
+_MAX_EPOCH = 64
+_MAX_FINGERPRINT = 64
 
 
 class Position(Struct, frozen=True, order=True, gc=False):
@@ -34,7 +36,7 @@ class Position(Struct, frozen=True, order=True, gc=False):
     seq: int
 
 
-class Gap(Struct, frozen=True, order=True, gc=False):
+class Gap(Struct, frozen=True, gc=False):
     """An interval ``(after, upto]`` of a room's log that is known to be missing.
 
     ``cursor`` is set where a foreign source has no seqs: it is that source's own opaque name for the last
@@ -62,6 +64,9 @@ class Token(Struct, frozen=True, gc=False):
     ``fingerprint`` is the equality hash of the entry at ``seq`` ("" at seq 0): epoch and seq alone do not
     survive the failover of a replicated store, where the same numbers come back with other content.
 
+    Raises ``InvalidValue`` for an epoch of more than 64 characters, a seq outside of ``[0, MAX_SEQ]``, and a
+    fingerprint of more than 64 characters or with a colon or a character beyond ASCII.
+
     >>> token = Token("e1", 3, "9f")
     >>> Token.from_str(token.to_str()) == token
     True
@@ -70,6 +75,15 @@ class Token(Struct, frozen=True, gc=False):
     epoch: str
     seq: int
     fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        check_text("token.epoch", self.epoch, _MAX_EPOCH)
+        check_bound("token.seq", self.seq, least=0)
+        if self.seq > MAX_SEQ:
+            raise InvalidValue("token.seq", f"must be at most {MAX_SEQ}, got {self.seq}")
+        check_text("token.fingerprint", self.fingerprint, _MAX_FINGERPRINT)
+        if ":" in self.fingerprint or not self.fingerprint.isascii():
+            raise InvalidValue("token.fingerprint", "must be ASCII without a colon")
 
     def to_str(self) -> str:
         """Return the token as URL-safe text of at most 512 characters. O(1)."""
@@ -83,17 +97,15 @@ class Token(Struct, frozen=True, gc=False):
         Raises ``Malformed`` for anything else. To a manager a malformed token means "send a snapshot":
         it never travels up as an exception from ``subscribe``.
         """
-        if len(text) > _MAX_TOKEN:
-            raise Malformed("token", f"must be text of at most {_MAX_TOKEN} characters")
         try:
+            check_text("token", text, _MAX_TOKEN)
             padded = text.encode("ascii") + b"=" * (-len(text) % 4)
             plain = base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-            seq_text, fingerprint, epoch = plain.split(":", 2)
-        except (ValueError, binascii.Error):
+            seq, fingerprint, epoch = plain.split(":", 2)
+            if not (epoch and seq.isascii() and seq.isdigit()):
+                raise InvalidValue("token", "has no epoch or no seq")
+            return cls(epoch, int(seq), fingerprint)
+        except InvalidValue as error:
+            raise Malformed(error.where, error.reason) from None
+        except ValueError:  # binascii.Error and UnicodeError are
             raise Malformed("token", "is not a token of roomstate") from None
-        if not (seq_text.isascii() and seq_text.isdigit() and len(seq_text) <= 16 and epoch):
-            raise Malformed("token", "has no epoch or no seq")
-        seq = int(seq_text)
-        if seq > MAX_SEQ:
-            raise Malformed("token", f"seq is above {MAX_SEQ}")
-        return cls(epoch, seq, fingerprint)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Generic, TypeVar
 
 from roomstate.errors import InvalidValue
+from roomstate.model import check_bound
 
 __all__ = ["CircularBuffer"]
 
@@ -21,7 +23,8 @@ class CircularBuffer(Generic[T]):
     larger than ``max_bytes`` drops everything, itself included. ``max_bytes=None`` bounds by count alone.
 
     Positions count from 0 and are never used again: the item appended as the n-th ever is at position n - 1 for as
-    long as it is held, and `start` says which is the oldest held.
+    long as it is held, and `start` says which is the oldest held. ``stop`` is the position that comes next, ``bytes``
+    the sum of the sizes held. Raises ``InvalidValue`` for bounds below 1 and a ``start`` below 0.
 
     >>> buffer = CircularBuffer[str](max_items=2)
     >>> buffer.append("a"), buffer.append("b"), buffer.append("c")
@@ -39,12 +42,10 @@ class CircularBuffer(Generic[T]):
         size_of: Callable[[T], int] = sys.getsizeof,
         start: int = 0,
     ) -> None:
-        if max_items < 1:
-            raise InvalidValue("max_items", f"must be at least 1, got {max_items}")
-        if max_bytes is not None and max_bytes < 1:
-            raise InvalidValue("max_bytes", f"must be at least 1, got {max_bytes}")
-        if start < 0:
-            raise InvalidValue("start", f"must not be negative, got {start}")
+        check_bound("max_items", max_items)
+        if max_bytes is not None:
+            check_bound("max_bytes", max_bytes)
+        check_bound("start", start, least=0)
         self.max_items = max_items
         self.max_bytes = max_bytes
         self.bytes = 0
@@ -59,9 +60,12 @@ class CircularBuffer(Generic[T]):
         return self.stop - len(self._items)
 
     def append(self, item: T) -> tuple[T, ...]:
-        """Add ``item`` at position `stop`; return what that dropped, oldest first. O(1) amortised."""
+        """Add ``item`` at position `stop`; return what that dropped, oldest first. O(1) amortised.
+
+        What ``size_of`` raises goes up, and a negative size raises ``InvalidValue``: nothing has changed then.
+        """
         size = self._size_of(item)
-        if size < 0:
+        if not size >= 0:
             raise InvalidValue("size_of", f"must not be negative, got {size}")
         self._items.append(item)
         self._sizes.append(size)
@@ -70,13 +74,18 @@ class CircularBuffer(Generic[T]):
         return self._shrink()
 
     def extend(self, items: Iterable[T]) -> tuple[T, ...]:
-        """Append each of ``items``; return all that was dropped, oldest first. O(n)."""
+        """Append each of ``items``; return all that was dropped, oldest first. O(n).
+
+        Where `append` raises, the items before stay.
+        """
         return tuple(dropped for item in items for dropped in self.append(item))
 
     def resize(self, max_items: int) -> tuple[T, ...]:
-        """Hold at most ``max_items`` from now on; return what that dropped, oldest first. O(dropped)."""
-        if max_items < 1:
-            raise InvalidValue("max_items", f"must be at least 1, got {max_items}")
+        """Hold at most ``max_items`` from now on; return what that dropped, oldest first. O(dropped).
+
+        Raises ``InvalidValue`` for less than 1; nothing has changed then.
+        """
+        check_bound("max_items", max_items)
         self.max_items = max_items
         return self._shrink()
 
@@ -96,8 +105,8 @@ class CircularBuffer(Generic[T]):
 
     def since(self, position: int) -> tuple[T, ...]:
         """Return the items at ``[max(position, start), stop)``. O(returned)."""
-        wanted = self.stop - max(position, self.start)
-        newest_first = [self._items[-1 - n] for n in range(min(wanted, len(self._items)))]
+        wanted = max(0, self.stop - max(position, self.start))
+        newest_first = [*islice(reversed(self._items), wanted)]
         return tuple(reversed(newest_first))
 
     def __len__(self) -> int:

@@ -5,21 +5,24 @@ Nothing here decides *that* a room moves, or waits for what must be safe first: 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+
+from msgspec import structs
 
 from roomstate.effects import LogEntry
+from roomstate.errors import InvalidValue
 from roomstate.image import RoomImage
-from roomstate.model import EMPTY, Marker, MessageLike, Tier, as_message
-from roomstate.room.buffer import CircularBuffer
-from roomstate.room.reduce import MakeMessage, apply
+from roomstate.model import EMPTY, Marker, Tier, as_message
+from roomstate.position import MAX_SEQ
+from roomstate.room.reduce import MakeMessage, apply, made
 from roomstate.room.roster import Roster
 from roomstate.room.states import ActiveRoom, BackgroundRoom, Limits, LiveRoom
 from roomstate.room.timeline import Timeline
 from roomstate.updates import MessageAdded
 
-__all__ = ["demoted", "empty", "image_of", "promoted", "rebuilt", "room_of"]
+__all__ = ["check_image", "demoted", "empty", "image_of", "promoted", "rebuilt", "room_of"]
 
-_SHARED = ("room_id", "epoch", "timeline", "head", "floor", "changes", "info", "config", "gaps", "notifications")
+_SHARED = LiveRoom.__struct_fields__
 
 
 def empty(
@@ -39,7 +42,7 @@ def empty(
 
 def promoted(room: LiveRoom, limits: Limits) -> ActiveRoom:
     """Return the ACTIVE room that shares all that ``room`` held; ``room`` is not to be used again. O(1)."""
-    room.timeline.max_messages = limits.active_messages
+    room.timeline.resize(limits.active_messages)
     active = ActiveRoom(**{name: getattr(room, name) for name in _SHARED})
     active.changes += 1
     return active
@@ -48,69 +51,82 @@ def promoted(room: LiveRoom, limits: Limits) -> ActiveRoom:
 def demoted(room: ActiveRoom, limits: Limits) -> BackgroundRoom:
     """Return the BACKGROUND room of ``room``, which is not to be used again; older messages are dropped. O(n)."""
     room.timeline.resize(limits.background_messages)
-    background = BackgroundRoom(**{name: getattr(room, name) for name in _SHARED}, present=room.roster.present)
+    room.roster.forget_members()
+    background = BackgroundRoom(**{name: getattr(room, name) for name in _SHARED})
     background.changes += 1
     return background
 
 
 def image_of(room: LiveRoom, now: float, markers: Mapping[str, Marker] = EMPTY) -> RoomImage:
     """Return all of ``room`` as values, which share its messages. O(n): about 20 µs a thousand messages."""
-    active = room if isinstance(room, ActiveRoom) else None
     timeline = room.timeline
-    return RoomImage(
+    image = RoomImage(
         room_id=room.room_id,
         position=room.position,
         tier=room.tier.name,
+        by_time=timeline.by_time,
         floor=room.floor,
         held_after=room.held_after,
         ordinal=timeline.ordinal,
         taken_at=now,
-        info=room.info,
+        info=room.summary,
         config=room.config,
-        moderation=active.moderation if active else EMPTY,
         messages=timeline.messages(),
         seqs=timeline.seqs(),
         annotations=dict(timeline.annotations) or EMPTY,
         tombstones=tuple(timeline.tombstones),
         gaps=room.gaps,
-        members=active.roster.members() if active else (),
-        members_complete=active.roster.complete if active else False,
-        presence=active.roster.presence if active else EMPTY,
+        members=room.roster.members(),
+        members_complete=room.roster.complete,
+        presence=room.roster.presence or EMPTY,
         notifications=tuple(room.notifications or ()),
-        ui_state=dict(active.ui_state) if active else EMPTY,
         markers=markers,
-        by_time=timeline.by_time,
     )
+    if isinstance(room, ActiveRoom):
+        return structs.replace(image, moderation=room.moderation, ui_state=dict(room.ui_state) or EMPTY)
+    return image
+
+
+def check_image(image: RoomImage) -> None:
+    """Raise ``InvalidValue`` unless the parts of ``image`` agree: counts, orders, and positions within its own. O(n).
+
+    Single values are not looked at: whoever decoded the image has done so.
+    """
+    seqs, gaps, head = image.seqs, image.gaps, image.position.seq
+    if not 0 <= image.floor <= image.held_after <= head <= MAX_SEQ and not image.by_time:
+        raise InvalidValue("image", "must have 0 <= floor <= held_after <= position.seq")
+    if len(seqs) != len(image.messages):
+        raise InvalidValue("image.seqs", f"must be one for each of {len(image.messages)} messages, got {len(seqs)}")
+    if seqs and (min(seqs) < 0 or max(seqs) > head or (list(seqs) != sorted(seqs) and not image.by_time)):
+        raise InvalidValue("image.seqs", f"must be ascending and not above {head}")
+    ends = [end for gap in gaps for end in (gap.after, gap.upto)]
+    if ends and (ends != sorted(ends) or ends[0] < image.floor or ends[-1] > head):
+        raise InvalidValue("image.gaps", f"must be ascending and within ({image.floor}, {head}]")
 
 
 def room_of(image: RoomImage, tier: Tier, limits: Limits, make: MakeMessage | None = None) -> LiveRoom:
-    """Return the room that ``image`` describes, held at ``tier``: what does not fit there is left out. O(n)."""
-    room = empty(image.room_id, image.position.epoch, tier, limits)
-    messages: Sequence[MessageLike] = (
-        image.messages if make is None else [make(as_message(message)) for message in image.messages]
-    )
-    keep = min(len(messages), limits.messages(tier))
-    skip = len(messages) - keep
-    after = max(image.seqs[:skip], default=image.held_after)
-    timeline = Timeline(
-        limits.messages(tier), limits.room_bytes, by_time=image.by_time, after=after, ordinal=image.ordinal
-    )
-    timeline.prepend(messages[skip:], image.seqs[skip:], after)
-    timeline.bury(image.tombstones)
-    timeline.annotations.update((key, note) for key, note in image.annotations.items() if key in timeline.ids)
-    room.timeline, room.head, room.floor = timeline, image.position.seq, image.floor
+    """Return the room that ``image`` describes, held at ``tier``: what does not fit there is left out. O(n).
+
+    ``make`` turns its messages into the host's own class. Raises ``InvalidValue`` for an image whose parts do not agree
+    (`check_image`).
+    """
+    check_image(image)
+    ordinal = max(image.ordinal, len(image.messages))
+    room = empty(image.room_id, image.position.epoch, tier, limits, ordinal=ordinal, by_time=image.by_time)
+    messages = image.messages if make is None else [made(as_message(message), make) for message in image.messages]
+    room.timeline.prepend(messages, image.seqs, image.held_after)
+    room.timeline.bury(image.tombstones)
+    for message_id, note in image.annotations.items():
+        room.timeline.annotate(message_id, note)
+    room.head, room.floor = image.position.seq, image.floor
     room.info, room.config, room.gaps = image.info, image.config, image.gaps
-    if image.notifications:
-        room.notifications = CircularBuffer(limits.notifications)
-        room.notifications.extend(image.notifications)
+    for notification in image.notifications:
+        room.note(notification, limits)
+    room.roster = Roster.of(image.members, image.presence, complete=image.members_complete)
     if isinstance(room, ActiveRoom):
-        room.moderation = image.moderation
-        room.ui_state = dict(image.ui_state)
-        room.roster = Roster(image.members, complete=image.members_complete)
-        for user, state in image.presence.items():
-            room.roster.set_presence(user, state)
-    elif isinstance(room, BackgroundRoom):
-        room.present = len(image.presence)
+        room.moderation, room.ui_state = image.moderation, dict(image.ui_state)
+    else:
+        room.roster.forget_members()
     return room
 
 
@@ -135,7 +151,7 @@ def rebuilt(
             room = _cut(room, blank, entry, limits)
         update = entry.update
         if make is not None and isinstance(update, MessageAdded):
-            update = MessageAdded(make(as_message(update.message)))
+            update = MessageAdded(made(as_message(update.message), make))
         apply(room, update, entry.seq, now, limits, make)
         room.head = entry.seq  # also where the entry repeats a message, and holds nothing
     room.epoch = blank.epoch
@@ -147,5 +163,5 @@ def _cut(room: LiveRoom, blank: LiveRoom, entry: LogEntry, limits: Limits) -> Li
     added = 1 if isinstance(entry.update, MessageAdded) else 0
     fresh = empty(room.room_id, room.epoch, blank.tier, limits, head=entry.seq - 1, ordinal=entry.ordinal - added)
     fresh.info, fresh.config, fresh.notifications = room.info, room.config, room.notifications
-    fresh.floor = room.floor
+    fresh.floor, fresh.gaps = room.floor, room.gaps
     return fresh

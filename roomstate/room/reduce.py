@@ -12,20 +12,13 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import MsgspecError, Struct, structs
+from msgspec.json import Decoder, Encoder
 
 from roomstate.errors import InvalidValue
-from roomstate.model import (
-    EMPTY,
-    MAX_CONTENT,
-    Annotation,
-    Message,
-    MessageLike,
-    Tier,
-    as_message,
-    check_id,
-)
-from roomstate.room.states import ActiveRoom, BackgroundRoom, Limits, LiveRoom
+from roomstate.model import EMPTY, Annotation, Message, MessageLike, Tier, as_message, check_message
+from roomstate.room.states import ActiveRoom, Limits, LiveRoom
+from roomstate.room.timeline import Timeline
 from roomstate.updates import (
     KINDS,
     LOGGED,
@@ -48,13 +41,30 @@ from roomstate.updates import (
     UserUpdated,
 )
 
-__all__ = ["APPLIED", "MEANINGS", "Change", "MakeMessage", "Meaning", "Outcome", "apply", "check_message"]
+__all__ = [
+    "APPLIED",
+    "MAX_REACTIONS",
+    "MAX_REACTORS",
+    "MAX_UPDATE",
+    "MEANINGS",
+    "Change",
+    "MakeMessage",
+    "Meaning",
+    "Outcome",
+    "apply",
+    "check_message",
+    "check_update",
+    "made",
+]
 
 MAX_REACTIONS = 100
 """Different reactions on one message; Discord allows 20, Slack 23 a user."""
 
 MAX_REACTORS = 1000
 """Users remembered per reaction of a message."""
+
+MAX_UPDATE = 1 << 21
+"""Bytes of one update as JSON: room for the longest content with every character escaped."""
 
 MakeMessage = Callable[[Message], MessageLike]
 
@@ -77,7 +87,7 @@ class Outcome(Enum):
 
 
 class Change(Struct, frozen=True):
-    """What `apply` did: the outcome, why where that is not plain, and a removed message with its position."""
+    """What `apply` did: the outcome, why where that is not plain, and a removed message that was held, with its seq."""
 
     outcome: Outcome
     reason: str = ""
@@ -86,6 +96,10 @@ class Change(Struct, frozen=True):
 
 
 APPLIED: Final = Change(Outcome.APPLIED)
+
+_NO_NOTE: Final = Annotation()
+_encode = Encoder().encode
+_DECODERS: Final = {kind: Decoder(kind).decode for kind in KINDS}
 
 _HELD_IN_BACKGROUND = (
     MessageAdded,
@@ -125,22 +139,56 @@ def apply(
 ) -> Change:
     """Apply ``update`` to ``room`` and return what that did; a logged update moves ``room.head`` to ``seq``.
 
-    ``make`` turns an edited message back into the host's own class. Raises ``InvalidValue`` for an update whose fields
-    are out of range, and has then changed nothing; nor has it where the outcome is not APPLIED.
+    ``now`` is in seconds since 1970. ``make`` turns an edited message back into the host's own class. Raises
+    ``InvalidValue`` for what is not a sound update (`check_update`), and has then changed nothing; nor has it where the
+    outcome is not APPLIED. What a handler costs beyond the check (2 µs): O(1), O(log n) to find a message, and with
+    messages whose time is not above the timeline's ``horizon`` a search of the last 4,096 ids.
     """
+    check_update(update)
     kind = type(update)
-    handler = _HANDLERS.get(kind)
-    if handler is None:
-        raise InvalidValue("update", f"must be one of the updates in roomstate.updates, got {kind.__name__}")
     if MEANINGS[room.tier, kind] is Meaning.MISFIT:
         return Change(Outcome.MISFIT, f"{kind.__name__} means nothing to a {room.tier.name} room")
-    change = handler(room, update, _Context(seq, now, limits, make))
+    change = _HANDLERS[kind](room, update, _Context(seq, now, limits, make))
     if change.outcome is Outcome.APPLIED:
         if kind in LOGGED:
             room.head = seq
         else:
             room.changes += 1
     return change
+
+
+def check_update(update: Update) -> None:
+    """Raise ``InvalidValue`` unless ``update`` is sound: one of the union that comes back from JSON as it was. O(size).
+
+    So what is applied can be logged and read again. A message is looked at field by field, as it may be of a host's own
+    class.
+    """
+    kind: type[Any] = type(update)
+    if isinstance(update, MessageAdded):
+        check_message(update.message)
+        return
+    decode = _DECODERS.get(kind)
+    if decode is None:
+        raise InvalidValue("update", f"must be one of the updates in roomstate.updates, got {kind.__name__}")
+    try:
+        encoded = _encode(update)
+        same = decode(encoded) == update
+    except (MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        raise InvalidValue(f"{kind.__name__}.{path[:-1]}" if path else kind.__name__, reason) from None
+    if len(encoded) > MAX_UPDATE:
+        raise InvalidValue(kind.__name__, f"must have at most {MAX_UPDATE} bytes as JSON, got {len(encoded)}")
+    if not same:
+        raise InvalidValue(kind.__name__, "must come back from JSON as it was: a field is of another type")
+
+
+def made(message: Message, make: MakeMessage) -> MessageLike:
+    """Return ``message`` as the host's own class. Raises ``InvalidValue`` where ``make`` does not do its job."""
+    result = make(message)
+    check_message(result)
+    if result.id != message.id:
+        raise InvalidValue("make_message", f"must keep the id {message.id!r}, got {result.id!r}")
+    return result
 
 
 class _Context(Struct, frozen=True):
@@ -154,28 +202,13 @@ class _Context(Struct, frozen=True):
         return datetime.fromtimestamp(self.now, UTC)
 
 
-def check_message(message: MessageLike) -> None:
-    """Raise ``InvalidValue`` unless the five fields are what `MessageLike` says. O(length of the id)."""
-    check_id("message.id", message.id)
-    check_id("message.user", message.user)
-    content: object = message.content
-    if not isinstance(content, str) or len(content) > MAX_CONTENT:
-        raise InvalidValue("message.content", f"must be text of at most {MAX_CONTENT} characters")
-    timestamp: object = message.timestamp
-    if not isinstance(timestamp, datetime) or timestamp.utcoffset() is None:
-        raise InvalidValue("message.timestamp", "must be a datetime with a time zone")
-
-
 def _message_added(room: LiveRoom, update: MessageAdded, at: _Context) -> Change:
     message = update.message
     timeline = room.timeline
-    if not isinstance(message, (Message, MessageLike)):  # asking the protocol costs microseconds
-        raise InvalidValue("message", f"must have id, user, content, timestamp and extra, got {type(message).__name__}")
-    check_message(message)
     if not timeline.by_time and timeline.add(message, at.seq):
         return APPLIED
-    if timeline.knows(message.id):  # which costs microseconds too
-        return _repeated(room, message)
+    if timeline.knows(message.id):  # which may cost microseconds
+        return _repeated(timeline, message)
     if timeline.by_time:
         timeline.insert(message, at.seq)
     else:
@@ -183,27 +216,23 @@ def _message_added(room: LiveRoom, update: MessageAdded, at: _Context) -> Change
     return APPLIED
 
 
-def _repeated(room: LiveRoom, message: MessageLike) -> Change:
-    held = room.timeline.get(message.id)
+def _repeated(timeline: Timeline, message: MessageLike) -> Change:
+    held = timeline.get(message.id)
     if held is None:
         return Change(Outcome.DUPLICATE, "was removed, or has left the window")
-    if (held.user, held.content) == (message.user, message.content) or message.id in room.timeline.annotations:
+    edited = timeline.annotations.get(message.id, _NO_NOTE).edited_at is not None
+    if edited or (held.user, held.content) == (message.user, message.content):
         return Change(Outcome.DUPLICATE, "is held already")
     return Change(Outcome.MISFIT, f"message {message.id!r} is held already, with other content")
 
 
 def _message_edited(room: LiveRoom, update: MessageEdited, at: _Context) -> Change:
-    check_id("message_id", update.message_id)
-    if len(update.content) > MAX_CONTENT:
-        raise InvalidValue("content", f"must have at most {MAX_CONTENT} characters")
     timeline = room.timeline
     old = timeline.get(update.message_id)
     if old is not None:
         timeline.replace(_edited(old, update, at.make))
-        note = timeline.annotations.get(old.id, Annotation())
-        edited_at = update.edited_at or at.time
-        if old.id in timeline:  # unless its new length, or its new time, has just dropped it
-            timeline.annotations[old.id] = structs.replace(note, edited_at=edited_at)
+        note = timeline.annotations.get(old.id, _NO_NOTE)
+        timeline.annotate(old.id, structs.replace(note, edited_at=update.edited_at or at.time))
     return APPLIED
 
 
@@ -211,59 +240,65 @@ def _edited(old: MessageLike, update: MessageEdited, make: MakeMessage | None) -
     plain = as_message(old)
     extra = {**plain.extra, **update.extra} if update.extra else plain.extra
     changed = structs.replace(plain, content=update.content, extra=extra, timestamp=update.timestamp or plain.timestamp)
-    return changed if make is None else make(changed)
+    check_message(changed)
+    return changed if make is None else made(changed, make)
 
 
 def _message_removed(room: LiveRoom, update: MessageRemoved, at: _Context) -> Change:
-    check_id("message_id", update.message_id)
     seq = room.timeline.seq_of(update.message_id)
     message = room.timeline.remove(update.message_id)
-    return APPLIED if message is None else Change(Outcome.APPLIED, "", message, seq or 0)
+    if message is None or seq is None:
+        return APPLIED
+    return Change(Outcome.APPLIED, removed=message, removed_seq=seq)
 
 
 def _reaction(room: LiveRoom, update: ReactionAdded | ReactionRemoved, at: _Context) -> Change:
-    check_id("message_id", update.message_id)
-    check_id("user", update.user)
-    if not 0 < len(update.emoji) <= 64:
-        raise InvalidValue("emoji", "must have 1 to 64 characters")
     timeline = room.timeline
-    if update.message_id not in timeline:
+    note = timeline.annotations.get(update.message_id, _NO_NOTE)
+    users = note.reactions.get(update.emoji, ())
+    if update.message_id not in timeline or (update.user in users) == isinstance(update, ReactionAdded):
         return APPLIED
-    note = timeline.annotations.get(update.message_id, Annotation())
-    users = [user for user in note.reactions.get(update.emoji, ()) if user != update.user]
-    if isinstance(update, ReactionAdded):
-        if len(users) >= MAX_REACTORS or (not users and len(note.reactions) >= MAX_REACTIONS):
-            return Change(Outcome.MISFIT, "the message has as many reactions as are kept")
-        users.append(update.user)
-    reactions = {**note.reactions, update.emoji: tuple(users)}
+    if isinstance(update, ReactionRemoved):
+        users = tuple(user for user in users if user != update.user)
+    elif len(users) >= MAX_REACTORS or len({**note.reactions, update.emoji: ()}) > MAX_REACTIONS:
+        return Change(Outcome.MISFIT, "the message has as many reactions as are kept")
+    else:
+        users = (*users, update.user)
+    reactions = {**note.reactions, update.emoji: users}
     if not users:
         del reactions[update.emoji]
-    timeline.annotations[update.message_id] = structs.replace(note, reactions=reactions or EMPTY)
+    timeline.annotate(update.message_id, structs.replace(note, reactions=reactions or EMPTY))
     return APPLIED
 
 
-def _member(room: LiveRoom, update: UserJoined | UserLeft | UserUpdated, at: _Context) -> Change:
-    user_id = update.user_id if isinstance(update, UserLeft) else update.user.id
-    check_id("user.id", user_id)
-    step = {UserJoined: 1, UserLeft: -1, UserUpdated: 0}[type(update)]
+def _joined(room: LiveRoom, update: UserJoined, at: _Context) -> Change:
+    known = update.user.id in room.roster
     if isinstance(room, ActiveRoom):
-        known = user_id in room.roster
-        if isinstance(update, UserLeft):
-            room.roster.leave(user_id)
-            room.typing.pop(user_id, None)
-        elif isinstance(update, UserJoined) or known:
-            room.roster.join(update.user)
-        if room.roster.complete:
-            step = len(room.roster) - (room.info.user_count or 0)
-        elif known == (step > 0):
-            step = 0
-    _count(room, step)
+        room.roster.join(update.user)
+    _count(room, 0 if known else 1)
+    return APPLIED
+
+
+def _left(room: LiveRoom, update: UserLeft, at: _Context) -> Change:
+    known = room.roster.leave(update.user_id) is not None
+    if isinstance(room, ActiveRoom):
+        room.typing.pop(update.user_id, None)
+    _count(room, -1 if known or not room.roster.complete else 0)
+    return APPLIED
+
+
+def _user_updated(room: LiveRoom, update: UserUpdated, at: _Context) -> Change:
+    if update.user.id in room.roster:
+        room.roster.join(update.user)
     return APPLIED
 
 
 def _count(room: LiveRoom, step: int) -> None:
-    if step and (room.info.user_count is not None or step > 0):
-        room.info = structs.replace(room.info, user_count=max(0, (room.info.user_count or 0) + step))
+    """Move the count of users: the roster's own where that is complete, else the one last told, if any was."""
+    told = room.info.user_count
+    count = len(room.roster) if room.roster.complete else None if told is None else max(0, told + step)
+    if count != told:
+        room.info = structs.replace(room.info, user_count=count)
 
 
 def _room_config(room: LiveRoom, update: RoomConfigChanged, at: _Context) -> Change:
@@ -284,33 +319,22 @@ def _stream_status(room: LiveRoom, update: StreamStatusChanged, at: _Context) ->
 
 
 def _counts(room: LiveRoom, update: CountsChanged, at: _Context) -> Change:
-    for name in ("user_count", "moderator_count"):
-        value = getattr(update, name)
-        if value is not None and not 0 <= value <= 1 << 53:
-            raise InvalidValue(name, f"must be in [0, 2**53], got {value}")
     told = {name: value for name, value in structs.asdict(update).items() if value is not None}
     room.info = structs.replace(room.info, **told)
     return APPLIED
 
 
 def _presence(room: LiveRoom, update: PresenceChanged, at: _Context) -> Change:
-    check_id("user_id", update.user_id)
-    if isinstance(room, ActiveRoom):
-        room.roster.set_presence(update.user_id, update.state)
-    elif isinstance(room, BackgroundRoom):
-        room.present = max(0, room.present + (-1 if update.state == "offline" else 1))
+    room.roster.set_presence(update.user_id, update.state)
     return APPLIED
 
 
 def _typing(room: LiveRoom, update: TypingChanged, at: _Context) -> Change:
-    check_id("user_id", update.user_id)
-    if not 0 <= update.expires_s <= 300:
-        raise InvalidValue("expires_s", f"must be in [0, 300] seconds, got {update.expires_s}")
     assert isinstance(room, ActiveRoom)  # MEANINGS: a misfit elsewhere
+    if update.expires_s > 0 and update.user_id not in room.typing and len(room.typing) >= at.limits.typing:
+        return Change(Outcome.MISFIT, f"{at.limits.typing} members type already")
     room.typing.pop(update.user_id, None)
     if update.expires_s > 0:
-        if len(room.typing) >= at.limits.typing:
-            return Change(Outcome.MISFIT, f"{at.limits.typing} members type already")
         room.typing[update.user_id] = at.now + update.expires_s
     return APPLIED
 
@@ -321,8 +345,6 @@ def _notification(room: LiveRoom, update: NotificationAdded, at: _Context) -> Ch
 
 
 def _receipt(room: LiveRoom, update: ReceiptRead, at: _Context) -> Change:
-    check_id("user_id", update.user_id)
-    check_id("message_id", update.message_id)
     return APPLIED  # what is read is kept outside the tiers, by `ReadState`
 
 
@@ -332,9 +354,9 @@ _HANDLERS: Final[dict[type[Any], Callable[[Any, Any, _Context], Change]]] = {
     MessageRemoved: _message_removed,
     ReactionAdded: _reaction,
     ReactionRemoved: _reaction,
-    UserJoined: _member,
-    UserLeft: _member,
-    UserUpdated: _member,
+    UserJoined: _joined,
+    UserLeft: _left,
+    UserUpdated: _user_updated,
     RoomConfigChanged: _room_config,
     ModerationConfigChanged: _moderation,
     StreamStatusChanged: _stream_status,

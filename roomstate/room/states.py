@@ -13,32 +13,41 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
 from roomstate.effects import Head
 from roomstate.errors import DamagedSnapshot
-from roomstate.model import EMPTY, Notification, RoomConfig, RoomInfo, Tier
+from roomstate.model import EMPTY, Notification, RoomConfig, RoomInfo, Tier, check_bound
 from roomstate.position import Gap, Position
 from roomstate.room.buffer import CircularBuffer
 from roomstate.room.roster import Roster
 from roomstate.room.timeline import Timeline
+from roomstate.room.weight import json_bytes
 
 __all__ = ["ActiveRoom", "BackgroundRoom", "CachedRoom", "Limits", "LiveRoom", "UnloadedRoom"]
 
-_ROOM_BYTES = 2200  # an empty live room with its timeline, measured by `python -m benchmarks memory`
+_ROOM_BYTES = 2400  # an empty live room with its timeline, measured by `python -m benchmarks memory`
 _NOTIFICATION_BYTES = 300
 _NO_INFO = RoomInfo()
 _NO_CONFIG = RoomConfig()
 
 
 class Limits(Struct, frozen=True):
-    """How much a room may hold. The counts are the specification's (DESIGN §9)."""
+    """How much a room may hold: messages at ACTIVE and at BACKGROUND, notifications, bytes of messages, users typing.
+
+    The counts are the specification's (DESIGN §9); 16 MiB are sixteen times a room of 1000 messages of 1 kB, and 100
+    are more names than anybody reads in a line. Raises ``InvalidValue`` for less than 1.
+    """
 
     active_messages: int = 1000
     background_messages: int = 50
     notifications: int = 100
     room_bytes: int = 1 << 24
     typing: int = 100
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            check_bound(f"limits.{name}", getattr(self, name))
 
     def messages(self, tier: Tier) -> int:
         """Return how many messages a room holds at ``tier``."""
@@ -49,7 +58,9 @@ class LiveRoom(Struct, eq=False, gc=False):
     """What ACTIVE and BACKGROUND rooms share.
 
     ``head`` is the seq of the last update applied, ``floor`` the position at and below which nothing is known.
-    ``changes`` counts changes that took no seq: ``(head, changes)`` names a state of the room.
+    ``changes`` counts changes that took no seq: ``(head, changes)`` names a state of the room. ``info`` is what was
+    told of the room; `summary` is that with its last activity. ``roster`` has the members at ACTIVE, and at BACKGROUND
+    only who is present, so that each counts once. ``gaps`` are ascending, and do not overlap.
     """
 
     room_id: str
@@ -62,6 +73,7 @@ class LiveRoom(Struct, eq=False, gc=False):
     config: RoomConfig = _NO_CONFIG
     gaps: tuple[Gap, ...] = ()
     notifications: CircularBuffer[Notification] | None = None
+    roster: Roster = field(default_factory=Roster)
 
     tier = Tier.BACKGROUND
 
@@ -76,14 +88,23 @@ class LiveRoom(Struct, eq=False, gc=False):
         return max(self.floor, self.timeline.after)
 
     @property
+    def present(self) -> int:
+        """How many users are online, away or busy, as far as anybody has told. O(1)."""
+        return self.roster.present
+
+    @property
+    def summary(self) -> RoomInfo:
+        """``info`` with the time of the newest message held, if that is later than what was told. O(1)."""
+        newest, told = self.timeline.newest, self.info.last_activity
+        if newest is None or (told is not None and told >= newest.timestamp):
+            return self.info
+        return structs.replace(self.info, last_activity=newest.timestamp)
+
+    @property
     def bytes(self) -> int:
         """What the room holds in memory, in bytes, within 10 %. O(1)."""
-        return self._base_bytes()
-
-    def _base_bytes(self) -> int:
         noted = len(self.notifications) * _NOTIFICATION_BYTES if self.notifications is not None else 0
-        timeline = self.timeline
-        return _ROOM_BYTES + timeline.bytes + noted + 120 * len(timeline.tombstones) + 300 * len(timeline.annotations)
+        return _ROOM_BYTES + self.timeline.bytes + self.roster.bytes + noted
 
     def note(self, notification: Notification, limits: Limits) -> None:
         """Keep a notification; the oldest beyond the bound goes. O(1)."""
@@ -94,6 +115,7 @@ class LiveRoom(Struct, eq=False, gc=False):
     def check(self) -> None:
         """Assert the invariants; for tests. O(n)."""
         self.timeline.check()
+        self.roster.check()
         assert self.floor <= self.held_after <= self.head or self.timeline.by_time
         assert all(self.floor <= gap.after < gap.upto <= self.head for gap in self.gaps)
         assert all(a.upto <= b.after for a, b in zip(self.gaps, self.gaps[1:], strict=False))
@@ -105,8 +127,6 @@ class LiveRoom(Struct, eq=False, gc=False):
 class BackgroundRoom(LiveRoom, eq=False, gc=False):
     """A followed room: the newest 50 messages, how many are present, the configuration, notifications."""
 
-    present: int = 0
-
 
 class ActiveRoom(LiveRoom, eq=False, gc=False):
     """A room that somebody looks at: up to 1000 messages, the members, moderation, typing, and per-viewer UI state.
@@ -114,7 +134,6 @@ class ActiveRoom(LiveRoom, eq=False, gc=False):
     ``typing`` maps a user to the time at which they are taken to have stopped.
     """
 
-    roster: Roster = field(default_factory=Roster)
     moderation: Mapping[str, Any] = EMPTY
     typing: dict[str, float] = field(default_factory=dict)
     ui_state: dict[str, Any] = field(default_factory=dict)
@@ -123,9 +142,8 @@ class ActiveRoom(LiveRoom, eq=False, gc=False):
 
     @property
     def bytes(self) -> int:
-        """What the room holds in memory, in bytes, within 10 %. O(ui states)."""
-        extra = 200 * (len(self.typing) + len(self.ui_state)) + 100 * len(self.moderation)
-        return self._base_bytes() + self.roster.bytes + extra
+        """What the room holds in memory, in bytes, within 10 %. O(moderation)."""
+        return super().bytes + 200 * (len(self.typing) + len(self.ui_state)) + json_bytes(self.moderation)
 
 
 class CachedRoom(Struct, frozen=True, eq=False):
@@ -141,6 +159,7 @@ class CachedRoom(Struct, frozen=True, eq=False):
     snapshot_seq: int
     taken_at: float
     snapshot: bytes
+    by_time: bool = False
 
     @property
     def in_store(self) -> bool:
@@ -156,6 +175,7 @@ class CachedRoom(Struct, frozen=True, eq=False):
             self.snapshot_seq,
             self.taken_at,
             self.info,
+            self.by_time,
         )
         plain = msgspec.json.encode(record)
         return b"".join((len(plain).to_bytes(2, "big"), plain, self.snapshot))
@@ -166,10 +186,10 @@ class CachedRoom(Struct, frozen=True, eq=False):
         start = 2 + int.from_bytes(packed[:2], "big")
         try:
             record = _decode_packed(packed[2:start])
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise DamagedSnapshot(room_id, f"its cached record cannot be read: {error}") from None
         head = Head(Position(record.epoch, record.seq), record.ordinal)
-        return cls(room_id, head, record.info, record.snapshot_seq, record.taken_at, packed[start:])
+        return cls(room_id, head, record.info, record.snapshot_seq, record.taken_at, packed[start:], record.by_time)
 
 
 class _Packed(Struct, frozen=True, array_like=True):
@@ -179,6 +199,7 @@ class _Packed(Struct, frozen=True, array_like=True):
     snapshot_seq: int
     taken_at: float
     info: RoomInfo
+    by_time: bool = False
 
 
 _decode_packed = msgspec.json.Decoder(_Packed).decode

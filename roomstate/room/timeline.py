@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from operator import attrgetter
 
 from roomstate.errors import InvalidValue
-from roomstate.model import MAX_ID, Annotation, MessageLike
+from roomstate.model import EMPTY, MAX_ID, Annotation, Message, MessageLike, check_bound, check_message
 from roomstate.room.recent import RecentIds
+from roomstate.room.weight import annotation_bytes, json_bytes, text_bytes
 
 __all__ = ["MAX_TOMBSTONES", "PER_MESSAGE", "Timeline", "text_bytes"]
 
@@ -25,12 +26,15 @@ PER_MESSAGE = 215
 MAX_TOMBSTONES = 1000
 """Ids of removed messages remembered: as many as the messages of an ACTIVE room."""
 
+_PER_TOMBSTONE = 160  # bytes: an id of ordinary length in two dicts
 _BATCH = 64  # the most messages that wait to be swept out or weighed: DESIGN §10
 _FEW = 8  # and the least: of 50 messages a sixteenth would be 3, and settling costs as much as they do
 _LONG = 2048  # characters; a longer message gets a closer look, and is weighed at once
 _EMPTY_TEXT = "".__sizeof__()
 _REMOVED = -1  # the position of a removed message's id
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+_NO_NOTE = Annotation()
 
 _time_key = attrgetter("timestamp", "id")
 
@@ -41,7 +45,11 @@ class Timeline:
     The order is that of positions; with ``by_time`` it is that of (timestamp, id), for sources without positions.
     Messages of one position or of one time all stay. `after` says how far back the window reaches: every message in
     ``(after, head]`` that was ever added is held, or was removed. ``horizon`` is the newest timestamp ever dropped:
-    only a message that is not newer can be a repetition of one that is no longer held.
+    only a message that is not newer can be a repetition of one that is no longer held. ``ids`` has the position of
+    every message held, and -1 for the removed ones in ``tombstones``; ``annotations`` what has gathered on messages
+    held. To be read only: they are changed through methods.
+
+    Raises ``InvalidValue`` for bounds below 1. Its default of 16 MiB is sixteen times a room of 1000 messages of 1 kB.
 
     >>> from datetime import UTC, datetime
     >>> from roomstate.model import Message
@@ -50,11 +58,14 @@ class Timeline:
     ...     timeline.append(Message(name, "bob", f"message {name}", datetime(2026, 1, 1, tzinfo=UTC)), seq)
     >>> [message.id for message in timeline], timeline.after, timeline.ordinal
     (['b', 'c'], 1, 3)
+    >>> timeline.remove("b").content, timeline.knows("b"), "b" in timeline
+    ('message b', True, False)
     """
 
     __slots__ = (
         "_after",
         "_bytes",
+        "_extras",
         "_gone",
         "_messages",
         "_settle_at",
@@ -78,10 +89,8 @@ class Timeline:
         after: int = 0,
         ordinal: int = 0,
     ) -> None:
-        if max_messages < 1:
-            raise InvalidValue("max_messages", f"must be at least 1, got {max_messages}")
-        if max_bytes < 1:
-            raise InvalidValue("max_bytes", f"must be at least 1, got {max_bytes}")
+        check_bound("max_messages", max_messages)
+        check_bound("max_bytes", max_bytes)
         self.max_messages: int = max_messages
         self.max_bytes: int = max_bytes
         self.by_time: bool = by_time
@@ -94,6 +103,7 @@ class Timeline:
         self._messages: list[MessageLike] = []
         self._bytes = 0
         self._weighed = 0  # the messages before this index count in _bytes
+        self._extras: dict[str, int] = {}  # what the host's own fields of a message weigh; counts in _bytes at once
         self._gone = ordinal  # messages ever added that are no longer in the list
         self._settle_at = 0  # the length at which to settle
 
@@ -106,7 +116,7 @@ class Timeline:
 
     @property
     def after(self) -> int:
-        """How far back the window reaches: nothing at or below this position is held. O(1)."""
+        """How far back the window reaches: below this position nothing is held, and at it perhaps not all. O(1)."""
         return max(self._after, self._last_seq(self._messages[: self._start]))
 
     def _last_seq(self, messages: Sequence[MessageLike]) -> int:
@@ -121,9 +131,13 @@ class Timeline:
 
     @property
     def bytes(self) -> int:
-        """What the messages hold in memory, in bytes. O(1) amortised."""
+        """What the timeline holds in memory, in bytes, within 10 % where ids are of ordinary length. O(1) amortised.
+
+        ``max_bytes`` bounds the part of it that is messages.
+        """
         self._weigh()
-        return self._bytes
+        remembered = self.recent.bytes if self.recent is not None else 0
+        return self._bytes + remembered + _PER_TOMBSTONE * len(self.tombstones)
 
     def __len__(self) -> int:
         return min(len(self._messages), self.max_messages)
@@ -132,7 +146,7 @@ class Timeline:
         return iter(self._messages[self._start :])
 
     def __contains__(self, message_id: str) -> bool:
-        """Whether a message with this id is held. O(log n)."""
+        """Whether a message with this id is held. O(log n), ``by_time`` O(n)."""
         return self._index(message_id) is not None
 
     def get(self, message_id: str) -> MessageLike | None:
@@ -141,12 +155,17 @@ class Timeline:
         return None if index is None else self._messages[index]
 
     def seq_of(self, message_id: str) -> int | None:
-        """Return the position of the held message of this id, or None. O(log n)."""
+        """Return the position of the held message of this id, or None. O(log n), ``by_time`` O(n)."""
         return None if self._index(message_id) is None else self.ids[message_id]
 
     def knows(self, message_id: str) -> bool:
         """Whether a message of this id was added before: held, removed, or among the last dropped. O(recent)."""
         return message_id in self.ids or (self.recent is not None and message_id in self.recent)
+
+    @property
+    def newest(self) -> MessageLike | None:
+        """The last message held, or None. O(1)."""
+        return self._messages[-1] if self._messages else None
 
     def messages(self) -> tuple[MessageLike, ...]:
         """Return the messages held, in order. O(n), about 1 µs a thousand."""
@@ -170,33 +189,45 @@ class Timeline:
         seq = self.ids.get(message_id, _REMOVED)
         if seq == _REMOVED:
             return None
-        index = self._start if self.by_time else bisect_left(self._messages, seq, self._start, key=self._seq)
-        while index < len(self._messages):  # more than one step only by time, or where positions are shared
-            if self._messages[index].id == message_id:
-                return index
-            index += 1
-        return None
+        start, stop = self._start, len(self._messages)
+        if not self.by_time:
+            start = bisect_left(self._messages, seq, start, key=self._seq)
+            stop = bisect_right(self._messages, seq, start, key=self._seq)
+        names = [message.id for message in self._messages[start:stop]]
+        return start + names.index(message_id) if message_id in names else None  # not here: it waits to be swept out
 
     # -- adding ------------------------------------------------------------------------------------------------------
 
     def add(self, message: MessageLike, seq: int) -> bool:
-        """Append a message that is plainly new, and return True; or change nothing and return False. O(1) amortised.
+        """Append a message that is sound and plainly new, and return True; or change nothing and return False.
 
-        Plainly new is one whose id is not here or among the removed, whose timestamp is above ``horizon``, and whose id
-        and content are of ordinary length. Anything else wants a closer look (`knows`), then `append` or `insert`.
-        Raises TypeError or AttributeError for something that is not a message with an aware timestamp. The caller has
-        made sure that the timeline is not ``by_time`` and that ``seq`` is above the last.
+        Plainly new is one whose id is not here or among the removed, and whose timestamp is above ``horizon``. Anything
+        else wants a closer look (`check_message`, `knows`), then `append` or `insert`. O(1) amortised; a message of
+        another class than `Message`, beyond ASCII, or with badges or ``extra`` costs about 1 µs more. May raise
+        TypeError or AttributeError for something that is not a message. The caller has made sure that the timeline is
+        not ``by_time`` and that ``seq`` is above the last.
         """
         message_id = message.id
+        user = message.user
+        content = message.content
         ids = self.ids
-        if (
-            message_id in ids
-            or message.timestamp <= self.horizon
-            or not message_id
-            or len(message_id) > MAX_ID
-            or len(message.content) > _LONG
-        ):
+        if message_id in ids or message.timestamp <= self.horizon:
             return False
+        if (
+            type(message) is not Message
+            or message.extra is not EMPTY
+            or message.badges
+            or type(message_id) is not str
+            or type(user) is not str
+            or type(content) is not str
+            or not 0 < len(message_id) <= MAX_ID
+            or not 0 < len(user) <= MAX_ID
+            or len(content) > _LONG
+            or not message_id.isascii()
+            or not user.isascii()
+            or not content.isascii()
+        ):
+            return self._add_checked(message, seq)
         ids[message_id] = seq
         messages = self._messages
         messages.append(message)
@@ -204,13 +235,22 @@ class Timeline:
             self._settle()
         return True
 
+    def _add_checked(self, message: MessageLike, seq: int) -> bool:
+        """Do as `add` with a message that is new, but not of the most ordinary kind."""
+        try:
+            check_message(message)
+        except InvalidValue:
+            return False
+        self.append(message, seq)
+        return True
+
     def append(self, message: MessageLike, seq: int) -> None:
         """Add a message behind all others; the oldest may be dropped. O(1) amortised.
 
-        The caller has made sure that its id is not known and, unless ``by_time``, that ``seq`` is not below the last;
-        a message that belongs further up goes through `insert`.
+        The caller has made sure that it is sound, that its id is not known and, unless ``by_time``, that ``seq`` is not
+        below the last; a message that belongs further up goes through `insert`.
         """
-        self.ids[message.id] = seq
+        self._enter(message, seq)
         self._messages.append(message)
         if len(self._messages) > self._settle_at or len(message.content) > _LONG:
             self._settle()
@@ -218,36 +258,52 @@ class Timeline:
     def insert(self, message: MessageLike, seq: int) -> None:
         """Add a message where its position (``by_time``: its timestamp and id) puts it; the oldest may be dropped.
 
-        O(log n) to find the place, and one move of the list behind it.
+        One that belongs below `after` is dropped at once. O(log n) to find the place, and one move of the list behind
+        it. The caller has made sure that it is sound and that its id is not known.
         """
+        self._settle()
         if self.by_time:
             index = bisect_left(self._messages, _time_key(message), key=_time_key)
+        elif seq < self._after:
+            index = 0
         else:
             index = bisect_right(self._messages, seq, key=self._seq)
-        self._weigh()
-        self.ids[message.id] = seq
+        self._enter(message, seq)
         self._messages.insert(index, message)
         self._bytes += _weight((message,))
         self._weighed += 1
+        if seq < self._after and not self.by_time:
+            self._sweep(1)
         self._settle()
 
     def prepend(self, messages: Sequence[MessageLike], seqs: Sequence[int], after: int) -> None:
         """Put older messages, which count in `ordinal` already, before all others; the window reaches to ``after``.
 
-        Those whose ids are known are left out. The oldest that do not fit are dropped. O(n). The caller has made sure
-        that ``seqs`` are ascending and below every position held.
+        Those whose ids are known are left out. The oldest that do not fit are dropped. O(n), ``by_time`` O(n log n).
+        The caller has made sure that there is a seq for each, and that ``seqs`` are ascending (unless ``by_time``) and
+        not above any position held.
         """
         self._settle()
-        fresh = [message for message in messages if message.id not in self.ids]
-        self.ids.update(
-            (message.id, seq) for message, seq in zip(messages, seqs, strict=True) if message.id not in self.ids
-        )
+        fresh: list[MessageLike] = []
+        for message, seq in zip(messages, seqs, strict=True):
+            if message.id not in self.ids:
+                self._enter(message, seq)
+                fresh.append(message)
         self._messages[:0] = fresh
+        if self.by_time:
+            self._messages.sort(key=_time_key)
         self._after = after
         self._gone -= len(fresh)
         self._bytes += _weight(fresh)
         self._weighed += len(fresh)
         self._settle()
+
+    def _enter(self, message: MessageLike, seq: int) -> None:
+        """Take note of a message that is about to join the list."""
+        self.ids[message.id] = seq
+        if message.extra:
+            weight = self._extras[message.id] = json_bytes(message.extra)
+            self._bytes += weight
 
     # -- dropping ----------------------------------------------------------------------------------------------------
 
@@ -267,11 +323,13 @@ class Timeline:
         self._settle_at = held + max(_FEW, min(held >> 4, _BATCH))
 
     def _excess(self) -> int:
-        """Return how many of the oldest messages to drop for the bytes to fit."""
+        """Return how many of the oldest messages to drop for the bytes to fit. O(dropped)."""
         excess = self._bytes - self.max_bytes
         drop = 0
         while excess > 0 and drop < len(self._messages) - 1:
-            excess -= _weight((self._messages[drop],))
+            message = self._messages[drop]
+            excess -= _weight((message,)) + self._extras.get(message.id, 0)
+            excess -= annotation_bytes(self.annotations.get(message.id))
             drop += 1
         return drop
 
@@ -292,15 +350,22 @@ class Timeline:
             del ids[name]
         if self.recent is None:
             self.recent = RecentIds()
-        self._bytes += self.recent.add(names)
-        if self.annotations:
+        self.recent.add(names)
+        if self.annotations or self._extras:
             for name in names:
-                self.annotations.pop(name, None)
+                self._shed(name)
+
+    def _shed(self, message_id: str) -> None:
+        """Forget what belongs to a message that has left the list."""
+        self._bytes -= self._extras.pop(message_id, 0) + annotation_bytes(self.annotations.pop(message_id, None))
 
     def resize(self, max_messages: int) -> None:
-        """Hold at most ``max_messages`` from now on, dropping the oldest. O(n)."""
-        if max_messages < 1:
-            raise InvalidValue("max_messages", f"must be at least 1, got {max_messages}")
+        """Hold at most ``max_messages`` from now on, dropping the oldest; what was dropped does not come back. O(n).
+
+        Raises ``InvalidValue`` for less than 1; nothing has changed then.
+        """
+        check_bound("max_messages", max_messages)
+        self._settle()
         self.max_messages = max_messages
         self._settle()
         self.ids = dict(self.ids)  # a dict does not shrink of itself
@@ -309,52 +374,69 @@ class Timeline:
     # -- changing ----------------------------------------------------------------------------------------------------
 
     def replace(self, message: MessageLike) -> MessageLike:
-        """Put ``message`` in the place of the held one with its id; return that one. O(log n).
+        """Put ``message`` in the place of the held one with its id; return that one. O(log n), ``by_time`` O(n).
 
-        ``by_time``, a message with another timestamp moves to its new place, as `insert` would put it. Raises KeyError
-        where no message of this id is held.
+        ``by_time``, a message with another timestamp moves to its new place, as `insert` would put it. Where it has
+        grown, older ones may be dropped. The caller has made sure that it is sound. Raises KeyError where no message of
+        this id is held; nothing has changed then.
         """
         index = self._index(message.id)
         if index is None:
             raise KeyError(message.id)
         old = self._messages[index]
+        note = self.annotations.get(message.id)
+        seq = self._take(index)
+        self._gone -= 1
         if self.by_time and old.timestamp != message.timestamp:
-            seq = self._take(index)
-            self._gone -= 1
             self.insert(message, seq)
         else:
-            self._weigh()
-            self._messages[index] = message
-            self._bytes += _weight((message,)) - _weight((old,))
+            self._enter(message, seq)
+            self._messages.insert(index, message)
+            self._bytes += _weight((message,))
+            self._weighed += 1
             self._settle()
+        if note is not None:
+            self.annotate(message.id, note)
         return old
 
+    def annotate(self, message_id: str, note: Annotation) -> bool:
+        """Set what has gathered on a message; return whether it is held: else nothing has changed. O(log n)."""
+        if message_id not in self:
+            return False
+        self._bytes -= annotation_bytes(self.annotations.pop(message_id, None))
+        if note != _NO_NOTE:
+            self.annotations[message_id] = note
+            self._bytes += annotation_bytes(note)
+        return True
+
     def remove(self, message_id: str) -> MessageLike | None:
-        """Take a message out and leave a tombstone, held or not; return the message, or None. O(log n)."""
-        index = self._index(message_id)
-        message = None
-        if index is not None:
-            message = self._messages[index]
-            self._take(index)
-            self.annotations.pop(message_id, None)
-        if message_id not in self.ids:  # a dropped message that waits to be swept out keeps its place until then
-            self.bury((message_id,))
+        """Take a message out and leave a tombstone, held or not; return the message, or None.
+
+        O(log n), and one move of the list behind it; ``by_time`` O(n).
+        """
+        self._settle()
+        message = self.withdraw(message_id)
+        self.bury((message_id,))
         return message
 
-    def withdraw(self, message_id: str) -> None:
-        """Take a held message out without a tombstone; it still counts in `ordinal`. O(log n)."""
+    def withdraw(self, message_id: str) -> MessageLike | None:
+        """Take a held message out without a tombstone; it still counts in `ordinal`. As `remove`."""
         index = self._index(message_id)
-        if index is not None:
-            self._take(index)
-            self.annotations.pop(message_id, None)
+        if index is None:
+            return None
+        message = self._messages[index]
+        self._take(index)
+        return message
 
     def count_to(self, ordinal: int) -> None:
         """Let `ordinal` be at least this: the log counts messages that turned out to be held already. O(1)."""
         self._gone += max(0, ordinal - self.ordinal)
 
     def bury(self, message_ids: Iterable[str]) -> None:
-        """Leave tombstones for ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
+        """Leave tombstones for those of the ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
         for message_id in message_ids:
+            if message_id in self.ids:
+                continue
             self.tombstones[message_id] = None
             self.ids[message_id] = _REMOVED
             if len(self.tombstones) > MAX_TOMBSTONES:
@@ -368,23 +450,30 @@ class Timeline:
         self._bytes -= _weight((message,))
         self._weighed -= 1
         self._gone += 1
+        self._shed(message.id)
         return self.ids.pop(message.id)
 
     def check(self) -> None:
-        """Assert the invariants; for tests. O(n)."""
+        """Assert the invariants; for tests. O(n log n), ``by_time`` O(n²)."""
         assert len(self._messages) == len(self.ids) - len(self.tombstones)
-        assert len(self._messages) <= max(self._settle_at + 1, 0)
-        assert self.bytes == _weight(self._messages) + (self.recent.bytes if self.recent else 0)
+        assert len(self._messages) <= self._settle_at
         held = list(self)
         assert len(held) == len(self) <= self.max_messages
         assert all(self.get(message.id) is message for message in held)
         assert all(self.get(message.id) is None for message in self._messages[: self._start])
-        order = [_time_key(message) for message in held] if self.by_time else list(self.seqs())
+        order = [_time_key(message) for message in self._messages] if self.by_time else list(self.seqs())
         assert order == sorted(order)
-        assert all(seq > self.after for seq in self.seqs()) or self.by_time
+        assert all(seq >= self.after for seq in self.seqs()) or self.by_time
         assert all(self.ids[message_id] == _REMOVED for message_id in self.tombstones)
         assert len(self.tombstones) <= MAX_TOMBSTONES
-        assert self.annotations.keys() <= self.ids.keys()
+        assert all(self.ids[message_id] != _REMOVED for message_id in {**self.annotations, **self._extras})
+        self._check_bytes()
+
+    def _check_bytes(self) -> None:
+        size = self.bytes
+        annotated = sum(map(annotation_bytes, self.annotations.values()))
+        assert self._bytes == _weight(self._messages) + annotated + sum(self._extras.values())
+        assert size >= self._bytes
         if self.recent is not None:
             self.recent.check()
 
@@ -396,14 +485,3 @@ def _weight(messages: Sequence[MessageLike]) -> int:
     if joined.isascii():
         return len(joined) + (_EMPTY_TEXT + PER_MESSAGE) * len(contents)
     return sum(map(text_bytes, contents)) + PER_MESSAGE * len(contents)
-
-
-def text_bytes(text: str) -> int:
-    """Return the bytes that ``text`` takes once it was written as JSON: the same before and after. O(length).
-
-    A text beyond ASCII keeps its UTF-8 when somebody asks for that, and ``__sizeof__`` grows: what is weighed before
-    and taken off after would go below zero.
-    """
-    if text.isascii():
-        return text.__sizeof__()
-    return (text + " ").__sizeof__() + len(text.encode("utf-8", "surrogatepass"))
