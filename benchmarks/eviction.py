@@ -70,8 +70,6 @@ def belady(keys: Keys, size: int) -> int:
         if then == never:
             continue
         if len(held) >= size:
-            while held.get(heap[0][1]) != -heap[0][0]:
-                heapq.heappop(heap)
             if -heap[0][0] <= then:
                 continue
             del held[heapq.heappop(heap)[1]]
