@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import msgspec
 from msgspec import Struct, structs
@@ -24,12 +24,15 @@ __all__ = ["MAX_BYTES", "SnapshotCodec"]
 MAX_BYTES: Final = 64 << 20
 """Bytes of memory that decoding one snapshot may take: thirty times a room of 1,000 messages of 2 kB each."""
 
+_DEAREST: Final = 1200  # bytes of memory that no message, and no byte of anything else, can exceed but through prefixes
+
 _HEADED = {"room_id", "position", "tier", "taken_at", "info", "digest"}  # what the header holds
 _IN_COLUMNS = {"messages", "seqs"}
 _REST = [field for field in structs.fields(RoomImage) if field.name not in _HEADED | _IN_COLUMNS]
-_Rest = msgspec.defstruct(
-    "_Rest", [(field.name, field.type, field.default) for field in _REST], omit_defaults=True, kw_only=True
-)
+_DEFAULTS = {field.name: field.default for field in _REST}
+
+# A dict with those keys that are there, each of its field's type: what is not there keeps RoomImage's own default.
+_Rest = TypedDict("_Rest", {field.name: field.type for field in _REST}, total=False)  # type: ignore[misc]
 
 
 class _Payload(Struct, frozen=True, array_like=True):
@@ -40,7 +43,7 @@ class _Payload(Struct, frozen=True, array_like=True):
 
 
 _PAYLOADS = msgspec.msgpack.Decoder(_Payload)
-_RESTS = msgspec.json.Decoder(_Rest)
+_RESTS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_Rest)
 
 
 class SnapshotCodec:
@@ -176,7 +179,7 @@ class SnapshotCodec:
             raise DamagedSnapshot("snapshot", "has another number of messages than its header says")
         _check_cost("snapshot", DamagedSnapshot, payload.messages, payload.rest, len(data), self.max_bytes)
         messages, seqs = payload.messages.unpack(last)
-        rest = structs.asdict(_RESTS.decode(payload.rest))
+        rest: dict[str, Any] = _RESTS.decode(payload.rest)
         image = RoomImage(
             room_id=fields.room_id,
             position=Position(fields.epoch, fields.seq),
@@ -202,6 +205,8 @@ def _check_cost(
     where: str, error: type[Exception], columns: MessageColumns, rest: bytes, payload_bytes: int, max_bytes: int
 ) -> None:
     """Raise unless decoding is certain to stay within ``max_bytes``."""
+    if (_DEAREST + 4 * columns.items) * (payload_bytes + columns.items) <= max_bytes:
+        return  # most snapshots are far from it
     cost = 2 * payload_bytes + columns.memory_cost() + json_cost(rest)
     if cost > max_bytes:
         raise error(where, f"may take {cost} bytes of memory to decode, more than max_bytes={max_bytes}")
@@ -221,17 +226,22 @@ def _narrowed(image: RoomImage) -> RoomImage:
     )
 
 
-def _rest(image: RoomImage) -> Struct:
-    """The fields that are neither in the header nor in columns. Times in UTC: an offset in JSON has no seconds."""
-    rest = {field.name: getattr(image, field.name) for field in _REST}
-    rest["notifications"] = tuple(
-        structs.replace(each, timestamp=_in_utc(each.timestamp)) for each in image.notifications
-    )
-    rest["annotations"] = {
-        key: structs.replace(each, edited_at=_in_utc(each.edited_at)) if each.edited_at else each
-        for key, each in image.annotations.items()
-    }
-    return _Rest(**rest)
+def _rest(image: RoomImage) -> dict[str, Any]:
+    """The fields that are neither in the header nor in columns, unless they have their default values.
+
+    Times are in UTC: an offset in JSON has no seconds.
+    """
+    rest = {name: value for name, default in _DEFAULTS.items() if (value := getattr(image, name)) != default}
+    if image.notifications:
+        rest["notifications"] = [
+            structs.replace(each, timestamp=_in_utc(each.timestamp)) for each in image.notifications
+        ]
+    if image.annotations:
+        rest["annotations"] = {
+            key: structs.replace(each, edited_at=_in_utc(each.edited_at)) if each.edited_at else each
+            for key, each in image.annotations.items()
+        }
+    return rest
 
 
 def _in_utc(time: datetime) -> datetime:

@@ -193,4 +193,6 @@ class Table(Struct, frozen=True, gc=False, array_like=True):
         if self.size > items:
             raise ValueError("no more names than places")
         names = self.names.unpack(self.size)
-        return [names[place] for place in unpack_planes(self.places, items)]
+        if self.size == 1 and not self.places:
+            return names * items
+        return list(map(names.__getitem__, unpack_planes(self.places, items)))

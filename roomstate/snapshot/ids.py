@@ -55,10 +55,11 @@ class NumberIds(Struct, frozen=True, gc=False, array_like=True, tag="number"):
         low, high = self.numbers.bounds(numbers)
         if low < 0 or high >= 10**_MAX_DIGITS:
             raise ValueError(f"numbers of at most {_MAX_DIGITS} digits")
-        tails = json.encode(numbers)[1:-1].decode().split(",")  # half the time of str() for each
-        if self.prefixes.size == 1 and not self.prefixes.names.joined:
-            return tails
-        return list(map(add, self.prefixes.unpack(items), tails))
+        joined = json.encode(numbers)[1:-1].decode()  # half the time of str() for each
+        if self.prefixes.size != 1 or self.prefixes.names.lengths:
+            return list(map(add, self.prefixes.unpack(items), joined.split(",")))
+        prefix = self.prefixes.names.unpack(1)[0]
+        return (prefix + joined.replace(",", "\0" + prefix)).split("\0")
 
 
 class TextIds(Struct, frozen=True, gc=False, array_like=True, tag="text"):
