@@ -25,7 +25,7 @@ WAL_BYTES: Final = 64 << 20
 
 def connect_to(uri: str, timeout_s: float) -> sqlite3.Connection:
     """The `Connect` of the standard library."""
-    return sqlite3.connect(uri, timeout_s, isolation_level=None, check_same_thread=False, uri=True)
+    return sqlite3.connect(uri, timeout=timeout_s, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def check_path(path: str | Path) -> Path:

@@ -80,22 +80,19 @@ class SQLiteStore:
         self._owner: OwnerLock | None = None
         self._writer: Writer | None = None
         self._readers = Readers(self._open_reader, readers, self._where)
-        if readonly:
-            self._check_readable()
-        else:
-            self._open_to_write(check)
+        try:
+            self._check_readable() if readonly else self._open_to_write(check)
+        except BaseException:
+            self.close()
+            raise
 
     # -- opening and closing -----------------------------------------------------------------------------------------
 
     def _open_to_write(self, check: str) -> None:
         self._owner = OwnerLock(self._connect, self.path)
-        try:
-            self._writer = Writer(self._open_writer, self._where)
-            if check != "none":
-                self._check(full=check == "full")
-        except BaseException:
-            self.close()
-            raise
+        self._writer = Writer(self._open_writer, self._where)
+        if check != "none":
+            self._check(full=check == "full")
 
     def _check(self, *, full: bool) -> None:
         with self._readers.lend() as connection:  # not the writer's: a failed read leaves SQLite unable to write

@@ -255,3 +255,28 @@ def test_reading_passes_through() -> None:
     assert host.status("rust") is Status.READY
     assert host.view("rust").ui_state == {"ada": {"draft": "hm"}}
     assert host.stats().viewers == 1
+
+
+def test_a_message_that_only_the_log_remembers_is_not_told_twice(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.db"
+    with SyncHost(store=SQLiteStore(path)) as host:
+        host.promote("rust", Tier.BACKGROUND)
+        for number in range(1, 101):
+            host.publish("rust", said(number))
+        host.demote("rust")
+    told: list[Deliver] = []
+    with SyncHost(store=SQLiteStore(path), deliver=told.append) as host:
+        host.publish("rust", said(3))  # at rest: nobody but the log knows it
+        host.enter("ada", "rust")
+        host.publish("rust", said(101))
+        assert [each.seq for each in told] == [102]
+        assert contents(host).count("m3") <= 1
+        assert contents(host)[-2:] == ["m100", "m101"]
+        position = host.view("rust").position
+        host.disconnect("ada")
+    with SyncHost(store=SQLiteStore(path)) as host:
+        host.enter("ada", "rust")
+        assert host.view("rust").position == position
+        assert contents(host)[-2:] == ["m100", "m101"]
+        assert len(set(contents(host))) == len(contents(host))
+        assert host.gaps("rust") == ()

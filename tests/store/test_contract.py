@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,17 @@ class TestMemoryStore(StoreContract):
 
 class TestSQLiteStore(DurableStoreContract):
     @pytest.fixture(autouse=True)
-    def _somewhere(self, tmp_path: Path) -> None:
+    def _somewhere(self, tmp_path: Path) -> Iterator[None]:
         self.path = tmp_path / "rooms.db"
+        self.stores: list[SQLiteStore] = []
+        yield
+        for store in self.stores:
+            store.close()
 
     def make(self) -> RoomStore:
-        return SQLiteStore(self.path)
+        self.stores.append(SQLiteStore(self.path))
+        return self.stores[-1]
 
     def reopen(self, store: RoomStore) -> RoomStore:
         store.close()
-        return SQLiteStore(self.path)
+        return self.make()
