@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from roomstate.cli import replay
+from roomstate.cli import inspect, replay, simulate
 from roomstate.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(main((replay,)))
+    sys.exit(main((replay, simulate, inspect)))
