@@ -98,17 +98,17 @@ class HeapIndex:
     def _nearest(self, group: int, heap: list[_Filed]) -> list[Candidate]:
         """Walk the top of the heap in order, as far as rounding may reach."""
         limit = heap[0][0] + _ROUNDING * max(1.0, abs(heap[0][0]))
-        found: list[Candidate] = []
+        found: dict[int, Rank] = {}
         border = [(heap[0], 0)]
         while border and len(found) < _MOST_NEAR:
             filed, at = heapq.heappop(border)
             row = filed[3]
             if self._valid(group, filed) and self._key[row] <= limit:
-                found.append(((self._key[row], self._touched[row], filed[2]), row))
+                found[row] = self._key[row], self._touched[row], filed[2]
             for child in (2 * at + 1, 2 * at + 2):
                 if child < len(heap) and heap[child][0] <= limit:
                     heapq.heappush(border, (heap[child], child))
-        return found
+        return [(rank, row) for row, rank in found.items()]
 
     def _sweep(self) -> None:
         for group, heap in self._heaps.items():

@@ -14,7 +14,6 @@ from roomstate.errors import InvalidValue, UnknownRoom
 from roomstate.residency.cache import RoomCache
 from roomstate.residency.entry import Eviction, Reason
 from roomstate.residency.eviction import ScoredPolicy
-from roomstate.residency.rows import RECENT, Ghosts
 from roomstate.residency.scorers import LruScorer, WeightedScorer
 from roomstate.residency.ttl import Frequency, TimeToLive
 
@@ -122,21 +121,6 @@ def test_pop_takes_out_and_the_access_history_outlives_it() -> None:
     assert cache.frequency("nobody", 31.0) is Frequency.LOW
 
 
-def test_ghosts_are_bounded_and_may_be_none() -> None:
-    for limit in range(6):
-        ghosts = Ghosts(limit)
-        for number in range(50):
-            ghosts.put(f"r{number % 9}", b"x")
-            ghosts.check()
-        assert (ghosts.get("r4") is None) == (limit == 0)
-    cache = lru(ghosts=0)
-    cache.put("a", b".", now=0.0)
-    cache.get("a", 1.0)
-    cache.pop("a")
-    cache.put("a", b".", now=2.0)
-    assert cache.entry("a").accesses == 0
-
-
 def test_hints_are_kept_until_the_next_access() -> None:
     cache = RoomCache()
     cache.put("a", b".", now=0.0)
@@ -214,24 +198,6 @@ def test_shrink_stops_as_soon_as_it_may() -> None:
         cache.put(room, b"...", now=0.0)
     assert ids(cache.shrink(12, 1.0)) == []
     assert ids(cache.shrink(7, 1.0)) == [("a", Reason.PRESSURE), ("b", Reason.PRESSURE)]
-
-
-def test_recent_accesses_are_remembered_one_by_one() -> None:
-    cache = RoomCache()
-    cache.put("a", b".", now=0.0)
-    for number in range(25):
-        cache.get("a", number * 100.0)
-    times = list(cache._rows.recent(0))
-    assert times == [2400.0 - 100.0 * back for back in range(RECENT)]
-
-
-def test_a_count_of_accesses_that_is_full_stays_full() -> None:
-    cache = RoomCache()
-    cache.put("a", b".", now=0.0)
-    cache.get("a", 1.0)
-    cache._rows.accesses[0] = 0xFFFFFFFF
-    cache.get("a", 2.0)
-    assert cache.entry("a").accesses == 0xFFFFFFFF
 
 
 REJECTED: list[tuple[str, Callable[[RoomCache], object]]] = [
