@@ -15,7 +15,7 @@ from roomstate.model import RoomInfo
 from roomstate.position import Position
 from roomstate.snapshot.dictionary import Dictionary
 from roomstate.snapshot.frame import Frames, Level
-from roomstate.snapshot.header import MAX_HEADER, VERSION, Fields, SnapshotHeader, config_hash, join, split
+from roomstate.snapshot.header import FIELDS, MAX_HEADER, VERSION, Fields, SnapshotHeader, config_hash, join, split
 from roomstate.snapshot.messages import MessageColumns
 from roomstate.snapshot.plain import decode_json, encode_json, json_cost
 
@@ -88,10 +88,12 @@ class SnapshotCodec:
         try:
             columns = MessageColumns.pack(image.messages, image.seqs)
             rest = encode_json(_rest(image))
+            _RESTS.decode(rest)  # what could not be read must not be written
             payload = msgspec.msgpack.encode(_Payload(columns, rest))
             _check_cost("image", InvalidValue, columns, rest, len(payload), self.max_bytes)
             frame = self._frames.compress(payload)
             fields = msgspec.msgpack.encode(self._fields(image, columns, len(payload)))
+            FIELDS.decode(fields)
         except (TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
             if isinstance(error, InvalidValue):
                 raise

@@ -31,7 +31,7 @@ from roomstate.model import RoomConfig, RoomInfo
 from roomstate.position import MAX_SEQ, Position
 from roomstate.snapshot.plain import encode_json
 
-__all__ = ["MAX_HEADER", "VERSION", "Fields", "SnapshotHeader", "config_hash", "join", "split"]
+__all__ = ["FIELDS", "MAX_HEADER", "VERSION", "Fields", "SnapshotHeader", "config_hash", "join", "split"]
 
 VERSION: Final = 1
 MAX_HEADER: Final = 1 << 16
@@ -65,7 +65,7 @@ class Fields(Struct, frozen=True, array_like=True, kw_only=True):
     digest: bytes = b""
 
 
-_FIELDS = msgspec.msgpack.Decoder(Fields)
+FIELDS = msgspec.msgpack.Decoder(Fields)
 
 
 class SnapshotHeader(Struct, frozen=True, kw_only=True):
@@ -133,6 +133,6 @@ def _decode_fields(data: bytes) -> Fields:
     if len(data) > MAX_HEADER:
         raise DamagedSnapshot("snapshot", f"has a header of {len(data)} bytes, more than {MAX_HEADER}")
     try:
-        return _FIELDS.decode(data)
+        return FIELDS.decode(data)
     except (ValueError, RecursionError) as error:
         raise DamagedSnapshot("snapshot", f"has a header that cannot be read: {error}") from None

@@ -85,8 +85,8 @@ class MessageColumns(Struct, frozen=True, array_like=True):
             pack_planes([time % tick for time in times]) if odd else b"",
             Table.pack([message.user for message in plain]),
             Strings.pack([message.content for message in plain]),
-            _pack_sparse([message.badges for message in plain]),
-            _pack_sparse([message.extra for message in plain]),
+            _pack_sparse(_BADGES, [message.badges for message in plain]),
+            _pack_sparse(_EXTRAS, [message.extra for message in plain]),
             Series.pack(seqs),
             len(seqs),
         )
@@ -146,13 +146,16 @@ class MessageColumns(Struct, frozen=True, array_like=True):
         return convert((seconds,), _Times, strict=False).times
 
 
-def _pack_sparse(values: Sequence[Any]) -> bytes:
-    """The values that are not empty as JSON; nothing if none is."""
+def _pack_sparse(decoder: Decoder[_Sparse[T]], values: Sequence[T]) -> bytes:
+    """The values that are not empty as JSON; nothing if none is. Raises ``ValueError`` if they could not be read."""
     if not any(values):
         return b""
     if all(values):
-        return encode_json(_Sparse([], list(values)))
-    return encode_json(_Sparse(list(compress(count(), values)), list(filter(None, values))))
+        data = encode_json(_Sparse([], list(values)))
+    else:
+        data = encode_json(_Sparse(list(compress(count(), values)), list(filter(None, values))))
+    decoder.decode(data)
+    return data
 
 
 def _unpack_sparse(decoder: Decoder[_Sparse[T]], data: bytes, items: int, empty: T) -> list[T]:

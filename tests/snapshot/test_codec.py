@@ -141,6 +141,10 @@ def test_equal_settings_have_equal_hashes() -> None:
         {"messages": (Message(1, "bob", "hi", NOON),), "seqs": (1,)},  # type: ignore[arg-type]
         {"messages": (Message("1", "bob", "hi", NOON, (), {"a": object()}),), "seqs": (1,)},
         {"messages": ("not a message",), "seqs": (1,)},
+        {"messages": (Message("1", "bob", "hi", NOON, (), ["a"]),), "seqs": (1,)},  # type: ignore[arg-type]
+        {"messages": (Message("1", "bob", "hi", NOON, (1,)),), "seqs": (1,)},  # type: ignore[arg-type]
+        {"tombstones": (1,)},
+        {"info": RoomInfo("12")},  # type: ignore[arg-type]
         {"ui_state": {"a": "\ud800"}},
         {"digest": {"a": object()}},
         {"digest": {"a": "x" * 70_000}},
@@ -194,3 +198,8 @@ def test_any_name_of_a_room_and_of_a_user_survives(name: str) -> None:
     name = "".join(each for each in name if not "\ud800" <= each <= "\udfff")
     image = room(messages=(Message(name, name, name, NOON),), seqs=(1,), room_id=name)
     assert CODEC.decode(CODEC.encode(image), room_id=name) == image
+
+
+def test_mappings_of_any_class_are_written() -> None:
+    image = room(moderation=MappingProxyType({"words": MappingProxyType({"a": 1})}))
+    assert CODEC.decode(CODEC.encode(image)).moderation == {"words": {"a": 1}}
