@@ -6,6 +6,7 @@ Nothing here decides *that* a room moves, or waits for what must be safe first: 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -19,6 +20,9 @@ from roomstate.room.roster import Roster
 from roomstate.room.states import ActiveRoom, BackgroundRoom, Limits, LiveRoom
 from roomstate.room.timeline import Timeline
 from roomstate.updates import MessageAdded
+
+if TYPE_CHECKING:
+    from roomstate.room.digest import MessageDigest
 
 __all__ = ["check_image", "demoted", "empty", "image_of", "promoted", "rebuilt", "room_of"]
 
@@ -35,9 +39,17 @@ def empty(
     kind = ActiveRoom if tier is Tier.ACTIVE else BackgroundRoom
     timeline = Timeline(limits.messages(tier), limits.room_bytes, by_time=by_time, after=head, ordinal=ordinal)
     room = kind(room_id=room_id, epoch=epoch, timeline=timeline, head=head, floor=head)
+    if limits.digest is not None:
+        _digest_into(room, limits.digest())
     if isinstance(room, ActiveRoom):
         room.roster.complete = head == 0 and epoch != "" and not by_time
     return room
+
+
+def _digest_into(room: LiveRoom, digest: MessageDigest) -> None:
+    """Let ``digest`` sum up what leaves the room's memory from now on."""
+    room.digest = digest
+    room.timeline.on_drop = digest.add
 
 
 def promoted(room: LiveRoom, limits: Limits) -> ActiveRoom:
@@ -60,6 +72,7 @@ def demoted(room: ActiveRoom, limits: Limits) -> BackgroundRoom:
 def image_of(room: LiveRoom, now: float, markers: Mapping[str, Marker] = EMPTY) -> RoomImage:
     """Return all of ``room`` as values, which share its messages. O(n): about 20 µs a thousand messages."""
     timeline = room.timeline
+    timeline.sweep()  # what the image leaves out is in its digest
     image = RoomImage(
         room_id=room.room_id,
         position=room.position,
@@ -81,6 +94,7 @@ def image_of(room: LiveRoom, now: float, markers: Mapping[str, Marker] = EMPTY) 
         presence=room.roster.presence or EMPTY,
         notifications=tuple(room.notifications or ()),
         markers=markers,
+        digest=room.digest.to_plain() if room.digest is not None else EMPTY,
     )
     if isinstance(room, ActiveRoom):
         return structs.replace(image, moderation=room.moderation, ui_state=dict(room.ui_state) or EMPTY)
@@ -113,6 +127,8 @@ def room_of(image: RoomImage, tier: Tier, limits: Limits, make: MakeMessage | No
     check_image(image)
     ordinal = max(image.ordinal, len(image.messages))
     room = empty(image.room_id, image.position.epoch, tier, limits, ordinal=ordinal, by_time=image.by_time)
+    if room.digest is not None and image.digest:
+        _digest_into(room, room.digest.merge(room.digest.from_plain(image.digest)))
     messages = image.messages if make is None else [made(as_message(message), make) for message in image.messages]
     room.timeline.prepend(messages, image.seqs, image.held_after)
     room.timeline.bury(image.tombstones)

@@ -9,7 +9,7 @@ speed of C. Appending and finding are O(1); what has to find a message's place b
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 
@@ -76,6 +76,7 @@ class Timeline:
         "ids",
         "max_bytes",
         "max_messages",
+        "on_drop",
         "recent",
         "tombstones",
     )
@@ -98,6 +99,7 @@ class Timeline:
         self.annotations: dict[str, Annotation] = {}
         self.tombstones: dict[str, None] = {}
         self.recent: RecentIds | None = None
+        self.on_drop: Callable[[Sequence[MessageLike]], None] | None = None
         self.ids: dict[str, int] = {}
         self._after = after
         self._messages: list[MessageLike] = []
@@ -333,6 +335,10 @@ class Timeline:
             drop += 1
         return drop
 
+    def sweep(self) -> None:
+        """Sweep out at once what was dropped, so that `on_drop` has been told of all of it. O(waiting)."""
+        self._settle()
+
     def _sweep(self, cut: int) -> None:
         """Forget the first ``cut`` messages, but remember their ids."""
         if not cut:
@@ -354,6 +360,8 @@ class Timeline:
         if self.annotations or self._extras:
             for name in names:
                 self._shed(name)
+        if self.on_drop is not None:
+            self.on_drop(dropped)
 
     def _shed(self, message_id: str) -> None:
         """Forget what belongs to a message that has left the list."""
