@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeAlias
 
-from roomstate.effects import Deliver, Effect, Event, FetchMessages, Recovered
+from roomstate.effects import Deliver, Effect, Event, FetchMessages, Recovered, SaveFailed
 from roomstate.errors import InvalidValue, StoreUnavailable
 from roomstate.holding.view import RoomView
 from roomstate.host.ports import STORING, Codec, codec_for, perform
@@ -27,7 +27,13 @@ Left: TypeAlias = Effect | Event
 Outputs: TypeAlias = tuple[Left, ...]
 
 CLOSING_TRIES = 8
-"""How often `SyncHost.close` tries again to make everything durable before it gives up."""
+"""How often the store may refuse something while `SyncHost.close` makes everything safe, before it gives up."""
+
+CLOSING_STEP_S = 3600.0
+"""Seconds by which `SyncHost.close` runs the clock ahead in one step: more than any interest lasts by default."""
+
+CLOSING_TICKS = 200
+"""Such steps without progress before it gives up; each lets up to 1000 interests lapse."""
 
 
 class SyncHost:
@@ -219,25 +225,47 @@ class SyncHost:
     # -- the end -----------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Make durable what is not, then close the store. A second call does nothing.
+        """Make durable what is not, save every room, then close the store. A second call does nothing.
 
-        Raises `StoreUnavailable` where the store still refuses after ``CLOSING_TRIES`` tries: then it stays open, what
-        is not durable stays in memory, and close can be called again.
+        It lets every interest lapse by running the manager's clock ahead: what a log does not keep (read markers, UI
+        state, notifications) is in the snapshots then, and the manager is of no further use. Raises `StoreUnavailable`
+        where the store still refuses after ``CLOSING_TRIES`` tries: then it stays open, what is not safe stays in
+        memory, and close can be called again.
         """
         if self._closed:
             return
         self._drive(())
-        for _ in range(CLOSING_TRIES):
-            due = self.manager.next_deadline()
-            if not self.manager.stats().undurable_bytes or due is None:
-                break
-            self._drive(self.manager.tick(now=due))  # ahead of the clock: nobody else will use this manager
-        undurable = self.manager.stats().undurable_bytes
-        if undurable:
-            raise StoreUnavailable("store", f"{undurable} bytes could not be made durable")
-        self._closed = True
         if self._store is not None:
+            self._wind_down()
+            live, undurable = self._unsafe()
+            if live or undurable:
+                raise StoreUnavailable(
+                    "store", f"{live} rooms could not be saved, of which {undurable} bytes in no log"
+                )
             self._store.close()
+        self._closed = True
+
+    def _unsafe(self) -> tuple[int, int]:
+        """Rooms that are in memory only, in whole or in part, and bytes of updates that no log has."""
+        stats = self.manager.stats()
+        return stats.rooms[Tier.ACTIVE] + stats.rooms[Tier.BACKGROUND], stats.undurable_bytes
+
+    def _wind_down(self) -> None:
+        """Bring every room to rest."""
+        for room_id in self.manager.known():
+            self._drive(self.manager.demote(room_id, Tier.CACHED)[1])
+        refused = idle = 0
+        while any(before := self._progress()) and refused < CLOSING_TRIES and idle < CLOSING_TICKS:
+            due = self.manager.next_deadline()
+            if due is None:
+                return
+            left = self._drive(self.manager.tick(now=due + CLOSING_STEP_S))
+            refused += any(isinstance(each, SaveFailed) for each in left)
+            idle = 0 if self._progress() != before else idle + 1
+
+    def _progress(self) -> tuple[int, int, int]:
+        stats = self.manager.stats()
+        return stats.rooms[Tier.ACTIVE], stats.rooms[Tier.BACKGROUND], stats.undurable_bytes
 
     def __enter__(self) -> SyncHost:
         return self

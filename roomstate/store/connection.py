@@ -29,11 +29,17 @@ def connect_to(uri: str, timeout_s: float) -> sqlite3.Connection:
 
 
 def check_path(path: str | Path) -> Path:
-    """The path of a store's file, absolute. Raises `InvalidValue` for one that cannot name a file."""
+    """The path of a store's file, absolute and without links, so that a file has one name, and one lock.
+
+    Raises `InvalidValue` for one that cannot name a file, `StoreUnavailable` where links go in a circle.
+    """
     text = str(path)
     if "\0" in text or not 0 < len(text) <= MAX_PATH or text == ":memory:":
         raise InvalidValue("path", f"must name a file, in 1 to {MAX_PATH} characters; a MemoryStore needs none")
-    return Path(path).absolute()
+    try:
+        return Path(path).resolve()
+    except (OSError, RuntimeError) as error:
+        raise StoreUnavailable(text, f"cannot be found: {error}") from error
 
 
 def uri_of(path: Path, mode: str) -> str:
@@ -111,15 +117,17 @@ class Readers:
         with self._turn, faults(self._where):
             connection = self._take()
             try:
+                connection.execute("BEGIN")  # so that all of the block sees one state
                 yield connection
+                connection.execute("ROLLBACK")
             except sqlite3.Error:
                 connection.close()  # whatever ails it, the next one starts afresh
                 raise
             except BaseException:
+                connection.execute("ROLLBACK")
                 self._give_back(connection)
                 raise
-            else:
-                self._give_back(connection)
+            self._give_back(connection)
 
     def _take(self) -> sqlite3.Connection:
         with self._lock:

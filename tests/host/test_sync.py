@@ -9,9 +9,10 @@ import pytest
 
 from roomstate.effects import Appended, Deliver, FetchMessages, Head, LogEntry, Recovered, SaveFailed, TierChanged
 from roomstate.errors import InvalidValue, StoreFull, StoreUnavailable
+from roomstate.holding.record import Output
 from roomstate.host import SyncHost
 from roomstate.manager import RoomStateManager
-from roomstate.model import Message, Status, Tier
+from roomstate.model import Count, Message, Status, Tier
 from roomstate.store import MemoryStore, SQLiteStore
 from roomstate.updates import MessageAdded
 
@@ -173,7 +174,7 @@ def test_closing_says_what_cannot_be_made_durable_and_may_be_tried_again() -> No
     host.enter("ada", "rust")
     store.refusals = 1000
     host.publish("rust", said(1))
-    with pytest.raises(StoreUnavailable, match="bytes could not be made durable"):
+    with pytest.raises(StoreUnavailable, match="rooms could not be saved, of which"):
         host.close()
     assert store.closed == 0
     store.refusals = 0
@@ -280,3 +281,43 @@ def test_a_message_that_only_the_log_remembers_is_not_told_twice(tmp_path: Path)
         assert contents(host)[-2:] == ["m100", "m101"]
         assert len(set(contents(host))) == len(contents(host))
         assert host.gaps("rust") == ()
+
+
+def test_closing_saves_what_no_log_keeps(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.db"
+    with SyncHost(store=SQLiteStore(path)) as host:
+        for viewer in ("ada", "eve"):
+            host.enter(viewer, "rust")
+        host.promote("rust")
+        host.promote("go", Tier.BACKGROUND)
+        for number in range(1, 6):
+            host.publish("rust", said(number))
+        host.mark_read("ada", "rust", "m3")
+        host.set_ui_state("ada", "rust", {"draft": "hm"})
+        assert host.unread("ada", "rust").messages == Count(2)
+    with SyncHost(store=SQLiteStore(path)) as host:
+        host.enter("ada", "rust")
+        assert host.unread("ada", "rust").messages == Count(2)
+        assert host.view("rust").ui_state == {"ada": {"draft": "hm"}}
+
+
+def test_closing_gives_up_on_a_room_that_cannot_go_to_rest() -> None:
+    class Stuck(RoomStateManager):
+        def tick(self, *, now: float | None = None, limit: int = 1000) -> tuple[Output, ...]:
+            return ()
+
+    host = SyncHost(Stuck(durability="logged", clock=Clock()), store=MemoryStore())
+    host.enter("ada", "rust")
+    with pytest.raises(StoreUnavailable, match="1 rooms could not be saved"):
+        host.close()
+
+
+def test_closing_gives_up_where_nothing_will_ever_be_due() -> None:
+    class Timeless(RoomStateManager):
+        def next_deadline(self) -> float | None:
+            return None
+
+    host = SyncHost(Timeless(durability="logged", clock=Clock()), store=MemoryStore())
+    host.enter("ada", "rust")
+    with pytest.raises(StoreUnavailable, match="1 rooms could not be saved"):
+        host.close()

@@ -546,3 +546,24 @@ def test_an_owner_s_lock_that_the_disk_refuses(path: Path, code: int, kind: type
     with pytest.raises(kind) as caught:
         SQLiteStore(path, connect=connect)
     assert type(caught.value) is kind
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_a_link_is_the_file_that_it_names(path: Path) -> None:
+    link, circle = path.with_name("link.db"), path.with_name("circle.db")
+    link.symlink_to(path)
+    circle.symlink_to(circle)
+    with SQLiteStore(path), pytest.raises(StoreBusy, match="is open in another store already"):
+        SQLiteStore(link)
+    with pytest.raises(StoreUnavailable):
+        SQLiteStore(circle)
+
+
+def test_a_block_of_reading_sees_one_state(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        store.append("a", "e1", batch(1, 3))
+        with store.reading() as connection:
+            assert connection.execute("SELECT count(*) FROM log").fetchone() == (2,)
+            store.append("a", "e1", batch(3, 5))
+            assert connection.execute("SELECT count(*) FROM log").fetchone() == (2,)
+        assert len(store.read("a")) == 4
