@@ -17,7 +17,7 @@ class Stats(Struct, frozen=True):
 
     ``rooms`` and ``bytes`` are by tier (UNLOADED holds neither). ``undurable_bytes`` wait for the log. ``counts`` are
     since the manager was made, by labels: ``("transition", from, to)``, ``("update", kind, outcome)``,
-    ``("lookup", "hit" | "miss")``, ``("eviction", reason)``, ``("signal", name)``, ``("rejected", error)``.
+    ``("lookup", "hit" | "miss", frequency)``, ``("eviction", reason)``, ``("signal", name)``, ``("rejected", error)``.
     """
 
     rooms: Mapping[Tier, int]
@@ -30,9 +30,9 @@ class Stats(Struct, frozen=True):
 
     @property
     def hit_ratio(self) -> float:
-        """The share of promotions that found their room in memory; 0.0 before the first."""
-        hits = self.counts.get(("lookup", "hit"), 0)
-        return hits / max(1, hits + self.counts.get(("lookup", "miss"), 0))
+        """The share of promotions that found their room in memory; 0.0 before the first. O(counts)."""
+        hits = self.count("lookup", "hit")
+        return hits / max(1, hits + self.count("lookup", "miss"))
 
     def count(self, *labels: str) -> int:
         """Return the sum of the counts whose first labels are these. O(counts)."""

@@ -32,6 +32,7 @@ class LogClock:
         self.now = 0.0
 
     def __call__(self) -> float:
+        """Return it, as a manager's ``clock`` does."""
         return self.now
 
     def advance(self, to: float) -> None:

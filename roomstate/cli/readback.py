@@ -1,4 +1,4 @@
-"""Every message that a replay kept, read back three ways: as the manager tells it, off the log alone, after a restart."""
+"""Every message of a replay, read back three ways: as the manager tells it, off the log alone, after a restart."""
 
 from __future__ import annotations
 

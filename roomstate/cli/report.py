@@ -16,18 +16,24 @@ from roomstate.model import Tier
 
 __all__ = ["Report"]
 
+_TIER_HEAD = ("tier", "room-hours", "share", "rooms", "at most", "bytes", "at most", "of raw")
 _VERDICT = tuple(field.name for field in attrs.fields(Verdict))
 
 
 @attrs.frozen(kw_only=True)
 class Report:
-    """A replay that is over. ``log_s`` is how long it lasted by the log's clock, ``play_s`` and ``proof_s`` by ours."""
+    """A replay that is over.
+
+    ``log_s`` is how long it lasted by the log's clock, ``play_s`` and ``proof_s`` by ours, in seconds; ``play_cpu_s``
+    is what the process computed meanwhile. ``grown_bytes`` is by how much the peak of memory rose while it played.
+    """
 
     messages: int
     rooms: int
     viewers: int
     log_s: float
     play_s: float
+    play_cpu_s: float
     proof_s: float
     raw_bytes: int
     store_bytes: int
@@ -77,6 +83,7 @@ class Report:
             "synchronous": self.synchronous,
             "log_s": round(self.log_s, 3),
             "play_s": round(self.play_s, 3),
+            "play_cpu_s": round(self.play_cpu_s, 3),
             "proof_s": round(self.proof_s, 3),
         }
 
@@ -102,7 +109,7 @@ class Report:
             }
         return result
 
-    def _transitions(self) -> dict[str, dict[str, float]]:
+    def _transitions(self) -> dict[str, dict[str, Any]]:
         return {
             f"{old.name.lower()}-{new.name.lower()}": {
                 "count": len(took),
@@ -117,34 +124,38 @@ class Report:
     def show(self, terminal: Terminal) -> None:
         """Print the tables, and the proof below them."""
         terminal.table("Replay", ("", ""), self._summary())
-        terminal.table(
-            "Tiers", ("tier", "room-hours", "share", "rooms", "at most", "bytes", "at most", "of raw"), self._tiers()
-        )
-        terminal.table(
-            "Transitions",
-            ("from - to", "count", "p50 ms", "p99 ms"),
-            [
-                (name, f"{row['count']:,.0f}", f"{row['p50_ms']:.3f}", f"{row['p99_ms']:.3f}")
-                for name, row in self._transitions().items()
-            ],
-        )
-        terminal.table(
-            "Visits: the room was live or cached",
-            ("frequency", "visits", "hits", "ratio", "first ever"),
-            [
-                (name, f"{seen.visits:,}", f"{seen.hits:,}", f"{seen.ratio:.2%}", f"{seen.first:,}")
-                for name, seen in self._by_frequency()
-            ],
-        )
-        terminal.table(
-            "Proof",
-            ("read back from", *(name.replace("_", " ") for name in _VERDICT)),
-            [
-                (name, *(f"{count:,}" for count in attrs.astuple(verdict)))
-                for name, verdict in zip(READINGS, self.verdicts, strict=True)
-            ],
-        )
+        terminal.table("Tiers", _TIER_HEAD, [self._tier_row(tier) for tier in reversed(Tier)])
+        terminal.table("Transitions", ("from - to", "count", "p50 ms", "p99 ms"), self._transition_rows())
+        terminal.table("Visits", ("frequency", "visits", "hits", "ratio", "first ever"), self._visit_rows())
+        terminal.table("Proof", ("read back from", *(name.replace("_", " ") for name in _VERDICT)), self._proof_rows())
         print(self.proof_line(), file=terminal.out)
+
+    def _tier_row(self, tier: Tier) -> Sequence[str]:
+        row = self._tier(tier)
+        cells = [tier.name, f"{row['room_s'] / 3600:,.1f}", f"{row['share']:.2%}"]
+        if tier not in self.watch.levels:
+            return [*cells, *[""] * (len(_TIER_HEAD) - len(cells))]
+        share = row["mean_bytes"] / self.raw_bytes if self.raw_bytes else 0.0
+        rooms = [f"{row['mean_rooms']:,.1f}", f"{row['max_rooms']:,}"]
+        return [*cells, *rooms, _kb(row["mean_bytes"]), _kb(row["max_bytes"]), f"{share:.2%}"]
+
+    def _transition_rows(self) -> Sequence[Sequence[str]]:
+        return [
+            (name, f"{row['count']:,}", f"{row['p50_ms']:.3f}", f"{row['p99_ms']:.3f}")
+            for name, row in self._transitions().items()
+        ]
+
+    def _visit_rows(self) -> Sequence[Sequence[str]]:
+        return [
+            (name, f"{seen.visits:,}", f"{seen.hits:,}", f"{seen.ratio:.2%}", f"{seen.first:,}")
+            for name, seen in self._by_frequency()
+        ]
+
+    def _proof_rows(self) -> Sequence[Sequence[str]]:
+        return [
+            (name, *(f"{count:,}" for count in attrs.astuple(verdict)))
+            for name, verdict in zip(READINGS, self.verdicts, strict=True)
+        ]
 
     def proof_line(self) -> str:
         """The proof in one line."""
@@ -164,7 +175,8 @@ class Report:
             ("rooms", f"{self.rooms:,}"),
             ("viewers", f"{self.viewers:,}"),
             ("log's own time", f"{self.log_s / 86400:,.1f} days"),
-            ("played in", f"{self.play_s:.1f} s, read back in {self.proof_s:.1f} s"),
+            ("played in", f"{self.play_s:.1f} s ({self.play_cpu_s:.1f} s of CPU)"),
+            ("read back in", f"{self.proof_s:.1f} s"),
             ("delivered", f"{counts['deliveries']:,} to {counts['recipients']:,} viewers"),
             ("notifications", f"{counts['notified']:,}"),
             ("raw log", _mb(self.raw_bytes)),
@@ -175,23 +187,6 @@ class Report:
         for name, count in (("failed saves", counts["save_failed"]), ("damaged lines", self.tally.damaged)):
             if count:
                 rows.append((name, f"{count:,}"))
-        return rows
-
-    def _tiers(self) -> Sequence[Sequence[str]]:
-        rows = []
-        for tier in reversed(Tier):
-            row = self._tier(tier)
-            cells = [tier.name, f"{row['room_s'] / 3600:,.1f}", f"{row['share']:.2%}"]
-            if "mean_rooms" in row:
-                of_raw = row["mean_bytes"] / self.raw_bytes if self.raw_bytes else 0.0
-                cells += [
-                    f"{row['mean_rooms']:,.1f}",
-                    f"{row['max_rooms']:,}",
-                    _kb(row["mean_bytes"]),
-                    _kb(row["max_bytes"]),
-                    f"{of_raw:.2%}",
-                ]
-            rows.append([*cells, *[""] * (8 - len(cells))])
         return rows
 
 
