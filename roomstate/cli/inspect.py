@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -23,10 +23,10 @@ from roomstate.store.survey import RoomReport, salvage, survey
 
 __all__ = ["add_parser", "run"]
 
-SHOWN = 50
+SHOWN: Final = 50
 """Rooms in the table, unless told: a screenful."""
 
-HEAD = ("room", "position", "messages", "log", "log bytes", "snapshots", "last activity", "damage")
+HEAD: Final = ("room", "position", "messages", "log", "log bytes", "snapshots", "last activity", "damage")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 from roomstate.effects import (
     Appended,
@@ -25,7 +25,7 @@ from roomstate.store.base import RoomStore
 
 __all__ = ["STORING", "Codec", "StoringEffect", "StoringResult", "codec_for", "perform"]
 
-STORING = (LoadHead, LoadSnapshot, LoadLog, AppendLog, SaveSnapshot)
+STORING: Final = (LoadHead, LoadSnapshot, LoadLog, AppendLog, SaveSnapshot)
 """The kinds of effect that `perform` carries out."""
 
 StoringEffect: TypeAlias = LoadHead | LoadSnapshot | LoadLog | AppendLog | SaveSnapshot

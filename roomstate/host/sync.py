@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from roomstate.effects import Deliver, Effect, Event, FetchMessages, Recovered, SaveFailed
 from roomstate.errors import InvalidValue, StoreUnavailable
@@ -26,13 +26,13 @@ Left: TypeAlias = Effect | Event
 
 Outputs: TypeAlias = tuple[Left, ...]
 
-CLOSING_TRIES = 8
+CLOSING_TRIES: Final = 8
 """How often the store may refuse something while `SyncHost.close` makes everything safe, before it gives up."""
 
-CLOSING_STEP_S = 3600.0
+CLOSING_STEP_S: Final = 3600.0
 """Seconds by which `SyncHost.close` runs the clock ahead in one step: more than any interest lasts by default."""
 
-CLOSING_TICKS = 200
+CLOSING_TICKS: Final = 200
 """Such steps without progress before it gives up; each lets up to 1000 interests lapse."""
 
 
@@ -75,7 +75,7 @@ class SyncHost:
         if manager is not None and options:
             raise InvalidValue(next(iter(options)), "belongs to the manager, which was given")
         options.setdefault("durability", "none" if store is None else "logged")
-        self.manager = manager if manager is not None else RoomStateManager(clock=clock, **options)
+        self.manager: RoomStateManager = manager if manager is not None else RoomStateManager(clock=clock, **options)
         self._store, self._codec = store, codec if codec is not None else codec_for(store)
         self._deliver, self._fetch = deliver, fetch
         self._todo: deque[Left] = deque()

@@ -70,7 +70,7 @@ class Compactor:
         self._store, self._pause_s = store, pause_s
         self._bounds = {"keep": keep, "rooms": rooms, "entries": entries}
         self._stop = threading.Event()
-        self.dropped = 0
+        self.dropped: int = 0
         """Entries dropped so far."""
         self._thread = threading.Thread(target=self._run, name="roomstate compactor", daemon=True)
         self._thread.start()

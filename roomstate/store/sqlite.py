@@ -66,7 +66,7 @@ class SQLiteStore:
         readonly: bool = False,
         connect: Connect = connect_to,
     ) -> None:
-        self.path = check_path(path)
+        self.path: Path = check_path(path)
         self._where = str(self.path)
         if synchronous not in ("FULL", "NORMAL"):
             raise InvalidValue("synchronous", f"must be FULL or NORMAL, got {synchronous!r}")

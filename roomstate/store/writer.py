@@ -49,7 +49,7 @@ class Writer:
         self._jobs: deque[_Job] = deque()
         self._turn = threading.Lock()  # held by whoever uses the connection
         self._closed = False
-        self.commits = 0
+        self.commits: int = 0
         self._connection = open_one()
 
     def run(self, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from roomstate.effects import Appended, Head, LogEntry
 from roomstate.errors import InvalidValue, StoreUnavailable
@@ -23,9 +23,9 @@ from roomstate.position import Position
 from roomstate.store.base import NOTHING, RoomStore
 from roomstate.updates import MessageAdded, MessageEdited, MessageRemoved, TypingChanged, Update
 
-EPOCH = datetime(2024, 2, 29, 23, 59, 59, 999000, tzinfo=UTC)
+EPOCH: Final = datetime(2024, 2, 29, 23, 59, 59, 999000, tzinfo=UTC)
 
-NAMES = (
+NAMES: Final[tuple[str, ...]] = (
     *("a", "b/../c", "d\0e", "\0", "%", "_", "'; DROP TABLE room; --", " ", "\n", "A", "a "),
     *("\u00e9", "e\u0301", "\u202e", "\ud7ff", "\uffff", "\U0001f600", "\U0002f800", "\U0010ffff"),
     *(chr(plane << 16 | 0x41) for plane in range(17)),
