@@ -30,7 +30,6 @@ Outputs = tuple[Output, ...]
 _NOTHING: Final[Outputs] = ()
 _HOST_BURST_S = 10.0  # seconds' worth of the host's own promotions at once: what a start needs
 _MAX_UI_STATES = 1000  # viewers' UI states of one room
-_MAX_WRITERS = 10_000  # authors known to be well-formed; beyond it they are looked at anew
 _ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
     "head": (Head, type(None)),
     "load": (Loaded,),
@@ -127,7 +126,6 @@ class RoomStateManager(Readings):
             checks.positive(where, value)
         self._clock = clock
         self._moves = Allowance(host_moves_per_s, max(1.0, _HOST_BURST_S * host_moves_per_s))
-        self._writers: set[str] = set()  # ids of authors that were looked at: at most `_MAX_WRITERS`
         self._now = float("-inf")
         self._house = House(
             bounds=Bounds(**bounds),  # type: ignore[arg-type]
@@ -139,6 +137,7 @@ class RoomStateManager(Readings):
             make=make_message,
         )
         self._durability = Durability(self._house, tuple(rules) if rules is not None else (Mentions(), Replies()))
+        self._asks_always = self._durability.every
         self._tiering = Tiering(self._house, self._durability)
         self._following = Following(self._house, self._durability, self._tiering)
         self._holdings = self._house.holdings
@@ -278,43 +277,26 @@ class RoomStateManager(Readings):
         """
         if now is None:
             now = self._clock()
+        holding = self._holdings.get(room_id) if type(room_id) is str else None
+        if holding is None or not holding.plain or type(update) is not MessageAdded:
+            return self._publish(room_id, update, now)
+        room, message = holding.room, update.message
+        seq = room.head + 1  # type: ignore[union-attr]
         try:
-            holding, message = self._holdings[room_id], update.message  # type: ignore[union-attr]
-            user, content, extra = message.user, message.content, message.extra
-            room = holding.room
-            seq = room.head + 1  # type: ignore[union-attr]
-            added = (
-                holding.plain
-                and type(update) is MessageAdded
-                and type(content) is str
-                and type(message.id) is str
-                and user in self._writers
-                and ((extra is EMPTY and content.isascii() and message.id.isascii()) or self._is_sound(update))
-                and self._now <= now < MAX_TIME
-                and room.timeline.add(message, seq)  # type: ignore[union-attr]
-            )
-        except (KeyError, TypeError, AttributeError):  # another update, or none: the long way says what is wrong
-            return self._publish(room_id, update, now)
+            added = self._now <= now < MAX_TIME and room.timeline.add(message, seq)  # type: ignore[union-attr]
+        except (TypeError, AttributeError):
+            added = False  # not a message, or not a time
         if not added:
-            return self._publish(room_id, update, now)
+            return self._publish(room_id, update, now)  # which says what is wrong
         room.head = seq  # type: ignore[union-attr]
         holding.touched = self._now = now
-        markers = holding.reads.markers
-        if markers:
-            marker = markers.get(user)
-            if marker is not None:
-                marker.own += 1
-        if seq >= holding.account_at or "@" in content or extra is not EMPTY or self._durability.every:
+        marker = holding.reads.markers.get(message.user)
+        if marker is not None:
+            marker.own += 1
+        if seq >= holding.account_at or "@" in message.content or message.extra is not EMPTY or self._asks_always:
             return self._after_add(holding, update, message, seq, now)
         audience = holding.audience
         return _NOTHING if audience is None else (Deliver(audience, update, seq),)
-
-    def _is_sound(self, update: Update) -> bool:
-        """Whether a message that may carry anything is as it should be."""
-        try:
-            return checks.checked(update, self._now) is update
-        except InvalidValue:
-            return False
 
     def _after_add(self, holding: Holding, update: Update, message: MessageLike, seq: int, now: float) -> Outputs:
         """Finish what the short way of `publish` began, where there is more to do than to deliver."""
@@ -336,8 +318,6 @@ class RoomStateManager(Readings):
         if held is not None and held.room is not None and held.room.timeline.by_time:
             raise InvalidValue(f"room {room_id!r}", "has a foreign source: what it says is received, not published")
         self._durability.check(room_id, update)
-        if isinstance(update, MessageAdded):
-            self._note_writer(update.message.user)
         holding = self._house.hold(room_id, now)
         if holding.room is None and type(update) in LOGGED:
             if self._house.logged:
@@ -347,12 +327,6 @@ class RoomStateManager(Readings):
         self._durability.take(holding, update, now)
         self._tiering.settle(holding, now)
         return self._end(now)
-
-    def _note_writer(self, user: str) -> None:
-        if len(self._writers) >= _MAX_WRITERS:
-            self._writers.clear()
-        if type(user) is str:
-            self._writers.add(user)
 
     def receive(self, room_id: str, update: Update, *, cursor: str | None = None, now: float | None = None) -> Outputs:
         """Take an update that somebody else's authority has given out, of a source without sequence numbers.
@@ -550,7 +524,7 @@ class RoomStateManager(Readings):
         """Keep the budget, and hand over what the call put out."""
         house = self._house
         self._now = now
-        if house.used > house.bounds.max_bytes:
+        if house.over > 0:
             self._tiering.press(now)
         outputs = tuple(house.out)
         house.out.clear()

@@ -79,6 +79,7 @@ class Holding(Struct, eq=False):
     touched: float = 0.0
     account_at: int = 0
     bytes: int = 0
+    leaving_bytes: int = 0
     durable: int = 0
     waiting: deque[Update] = field(default_factory=deque)
     undurable: deque[LogEntry] = field(default_factory=deque)
@@ -149,6 +150,7 @@ class House:
         "holdings",
         "interests",
         "last_request",
+        "leaving_bytes",
         "limits",
         "make",
         "new_epoch",
@@ -189,6 +191,7 @@ class House:
         self.out: list[Output] = []
         self.counts: Counter[tuple[str, ...]] = Counter()
         self.bytes: int = 0
+        self.leaving_bytes: int = 0  # of rooms whose snapshot is being saved, and that leave then
         self.undurable_bytes: int = 0
 
     @property
@@ -207,6 +210,11 @@ class House:
     def used(self) -> int:
         """What all rooms hold in memory, in bytes: live ones, cached ones, and what users have read. O(1)."""
         return self.bytes + self.resting_bytes + self.cached_bytes
+
+    @property
+    def over(self) -> int:
+        """How many bytes are to leave memory and are not on their way yet; 0 or less where none. O(1)."""
+        return self.used - self.leaving_bytes - self.bounds.max_bytes
 
     @property
     def cached_bytes(self) -> int:
@@ -312,6 +320,9 @@ class House:
                 holding.account_at = room.head + 1 + (len(room.timeline) >> 4)
         self.bytes += size - holding.bytes
         holding.bytes = size
+        leaves = holding.saving is not None and not gone and self.wanted(holding.room_id) < Tier.BACKGROUND
+        self.leaving_bytes += (size if leaves else 0) - holding.leaving_bytes
+        holding.leaving_bytes = size if leaves else 0
 
     def audience(self, holding: Holding) -> Audience | None:
         """Return who hears of the room, or None where nobody does. O(1), O(viewers) after interests changed."""
@@ -370,6 +381,7 @@ class House:
         self.due.check()
         self.by_cold.check()
         assert self.bytes == sum(holding.bytes for holding in self.holdings.values())
+        assert self.leaving_bytes == sum(holding.leaving_bytes for holding in self.holdings.values())
         assert self.undurable_bytes == sum(holding.undurable_bytes for holding in self.holdings.values())
         assert self.resting_bytes == sum(reads.bytes for reads in self.resting.values())
         assert len(self.resting) <= self.bounds.max_read_states

@@ -6,7 +6,7 @@ comes meanwhile is kept, and applied to what was loaded. The way down is in `lea
 
 from __future__ import annotations
 
-from roomstate.effects import Head, Loaded, LoadSnapshot
+from roomstate.effects import Head, Loaded, LoadSnapshot, LogEntry
 from roomstate.errors import InvalidValue
 from roomstate.holding.durability import Durability
 from roomstate.holding.leaving import Leaving
@@ -15,7 +15,7 @@ from roomstate.holding.record import Holding, House
 from roomstate.model import MessageLike, Tier
 from roomstate.position import Position
 from roomstate.room.passage import empty, promoted, rebuilt
-from roomstate.room.reduce import Outcome, apply
+from roomstate.room.reduce import Change, Outcome, apply
 from roomstate.room.states import ActiveRoom, CachedRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal, Signal, next_tier
 from roomstate.updates import MessageAdded
@@ -94,7 +94,7 @@ class Tiering:
         elif old is Tier.CACHED:
             self._unpack(holding, target, now)
         else:
-            self._begin(holding, target)
+            self._begin(holding, target, now)
         house.set_tier(holding.room_id, old, target)
         holding.tier = target
         holding.touched = max(holding.touched, now)
@@ -108,32 +108,44 @@ class Tiering:
         packed = self._house.cache.pop(holding.room_id, now)
         assert packed is not None
         cached = CachedRoom.unpacked(holding.room_id, packed)
-        self._start(holding, holding.head or cached.head, target)
+        self._start(holding, holding.head or cached.head, target, now)
         assert holding.room is not None
         holding.room.info = cached.info
         holding.packed, holding.durable = cached, max(holding.durable, cached.head.position.seq)
 
-    def _begin(self, holding: Holding, target: Tier) -> None:
+    def _begin(self, holding: Holding, target: Tier, now: float) -> None:
         """Start with nothing: a new room, or one whose store will be asked."""
         house, reads = self._house, holding.reads
         if holding.head is not None:  # its log is being written to: the head is known
-            self._start(holding, holding.head, target)
+            self._start(holding, holding.head, target, now)
         elif house.logged:
-            self._start(holding, Head(Position("", 0)), target)
+            self._start(holding, Head(Position("", 0)), target, now)
         else:  # what was read of a room that is gone goes on counting
-            self._start(holding, Head(Position(house.new_epoch(), reads.head), reads.ordinal), target)
+            self._start(holding, Head(Position(house.new_epoch(), reads.head), reads.ordinal), target, now)
             assert holding.room is not None
             holding.room.floor = reads.head
             holding.durable = reads.head
 
-    def _start(self, holding: Holding, head: Head, target: Tier) -> None:
+    def _start(self, holding: Holding, head: Head, target: Tier, now: float) -> None:
         """Let the room be live, holding nothing and having come as far as ``head``; what lies before is elsewhere."""
-        epoch, seq = head.position.epoch, head.position.seq
-        holding.room = empty(holding.room_id, epoch, target, self._house.limits, head=seq, ordinal=head.ordinal)
-        holding.room.floor = 0
+        epoch, seq, ordinal = head.position.epoch, head.position.seq, head.ordinal
+        if holding.undurable:
+            first = holding.undurable[0]
+            seq, ordinal = first.seq - 1, first.ordinal - isinstance(first.update, MessageAdded)
+        room = holding.room = empty(holding.room_id, epoch, target, self._house.limits, head=seq, ordinal=ordinal)
+        room.floor = 0
+        for entry in holding.undurable:
+            self._apply_entry(room, entry, now)
         holding.feed, holding.feed_floor = None, seq
         holding.head = None
         holding.head_id = self._house.forget(holding.head_id)
+
+    def _apply_entry(self, room: LiveRoom, entry: LogEntry, now: float) -> Change:
+        """Apply an entry that has its seq, whatever becomes of it: a repeated message's seq holds nothing."""
+        change = apply(room, entry.update, entry.seq, now, self._house.limits, self._house.make)
+        room.head = entry.seq
+        room.timeline.count_to(entry.ordinal)
+        return change
 
     def _lacks(self, holding: Holding) -> bool:
         """Whether the room's tier holds more than is here, and somebody has it."""
@@ -202,9 +214,7 @@ class Tiering:
         repeated = []
         for entry in holding.kept or ():
             if entry.seq == room.head + 1 or (room.timeline.by_time and entry.seq > room.head):
-                change = apply(room, entry.update, entry.seq, now, house.limits, house.make)
-                room.head = entry.seq
-                room.timeline.count_to(entry.ordinal)
+                change = self._apply_entry(room, entry, now)
                 if isinstance(entry.update, MessageAdded) and change.outcome is not Outcome.APPLIED:
                     repeated.append((entry.seq, entry.update.message))
         if room.timeline.by_time:  # its gaps took seqs too
@@ -307,20 +317,18 @@ class Tiering:
         """
         house = self._house
         self._shrink(now)
-        over = house.used - house.bounds.max_bytes
-        while over > 0 and (touched := house.by_cold.next()) is not None:
+        while house.over > 0 and (touched := house.by_cold.next()) is not None:
             holding = house.holdings[house.by_cold.pop(touched) or ""]
             if holding.touched > touched:
                 house.by_cold.set(holding.room_id, holding.touched)
             elif house.movable(holding):
-                over -= holding.bytes
                 self._squeeze(holding, now)
         self._shrink(now)
 
     def _shrink(self, now: float) -> None:
         house = self._house
-        while (over := house.used - house.bounds.max_bytes) > 0 and house.cache.bytes:
-            gone = house.cache.shrink(max(0, house.cache.bytes - over), now)
+        while house.over > 0 and house.cache.bytes:
+            gone = house.cache.shrink(max(0, house.cache.bytes - house.over), now)
             if not gone:
                 return  # what is left is pinned
             self.leaving.evicted(gone)

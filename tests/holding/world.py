@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -195,17 +196,23 @@ class Host:
         return outputs
 
 
-def describe(value: Any, seen: frozenset[int] = frozenset()) -> Any:
-    """All that an object holds, as nested tuples of plain values: equal where nothing has changed."""
+def describe(value: Any, seen: dict[int, int] | None = None) -> Any:
+    """All that an object holds, as nested tuples of plain values: equal where nothing has changed. Each part once."""
     if value is None or isinstance(value, bool | int | float | str | bytes | datetime | Enum | type):
         return value
+    seen = {} if seen is None else seen
     if id(value) in seen:
-        return "..."
-    seen = seen | {id(value)}
+        return ("as", seen[id(value)])
+    if not isinstance(value, tuple):  # a tuple may be made for the question, and its id be used again
+        seen[id(value)] = len(seen)
     if isinstance(value, Mapping):
         return tuple((describe(key, seen), describe(item, seen)) for key, item in value.items())
+    if isinstance(value, list) and len(value) > 1000:
+        return tuple(value)  # a table of numbers, of the eviction order
     if isinstance(value, list | tuple | deque):
         return tuple(describe(item, seen) for item in value)
+    if isinstance(value, array):
+        return value.tobytes()
     if isinstance(value, set | frozenset):
         return tuple(sorted(map(repr, value)))
     if callable(value) and not hasattr(value, "__slots__"):
