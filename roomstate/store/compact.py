@@ -16,10 +16,10 @@ KEEP: Final = 10_000
 """Entries that every log keeps: ten times what an ACTIVE room holds, some days of the busiest room that we saw."""
 
 ROOMS: Final = 100
-"""Rooms looked at in one step: 5 to 10 ms of reading."""
+"""Rooms looked at in one step: measured, 1.5 ms of reading where there is nothing to drop."""
 
 ENTRIES: Final = 1000
-"""Entries dropped from one room in one step: about 5 ms in which nothing else is written."""
+"""Entries dropped from one room in one step: measured, 1.4 ms of work and a commit, while other writing waits."""
 
 
 def compact(

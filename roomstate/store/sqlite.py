@@ -44,7 +44,7 @@ class SQLiteStore:
     commit is under way share the next one. Reading goes through at most ``readers`` further connections.
     ``busy_timeout_s`` is how long to wait for a lock that another program holds (a backup, a shell) before `StoreBusy`.
 
-    ``check`` says how the file is examined on opening: ``"quick"`` (the default) its structure, at about 1 s per GB;
+    ``check`` says how the file is examined on opening: ``"quick"`` (the default) its structure, 1.2 s per GB;
     ``"full"`` every entry and snapshot too; ``"none"``. Entries and snapshots are checked whenever they are read. A
     room that fails is set aside: `damaged` lists it, and the others go on.
 
