@@ -6,7 +6,6 @@ Nothing here decides *that* a room moves, or waits for what must be safe first: 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from msgspec import structs
 
@@ -17,12 +16,9 @@ from roomstate.model import EMPTY, Marker, Tier, as_message
 from roomstate.position import MAX_SEQ
 from roomstate.room.reduce import MakeMessage, apply, made
 from roomstate.room.roster import Roster
-from roomstate.room.states import ActiveRoom, BackgroundRoom, Limits, LiveRoom
+from roomstate.room.states import ActiveRoom, BackgroundRoom, Digest, Limits, LiveRoom
 from roomstate.room.timeline import Timeline
 from roomstate.updates import MessageAdded
-
-if TYPE_CHECKING:
-    from roomstate.room.digest import MessageDigest
 
 __all__ = ["check_image", "demoted", "empty", "image_of", "promoted", "rebuilt", "room_of"]
 
@@ -46,7 +42,7 @@ def empty(
     return room
 
 
-def _digest_into(room: LiveRoom, digest: MessageDigest) -> None:
+def _digest_into(room: LiveRoom, digest: Digest) -> None:
     """Let ``digest`` sum up what leaves the room's memory from now on."""
     room.digest = digest
     room.timeline.on_drop = digest.add

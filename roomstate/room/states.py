@@ -9,30 +9,53 @@ Live rooms are invisible to the garbage collector: walking 100,000 of them would
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, Self
 
 import msgspec
 from msgspec import Struct, field, structs
 
 from roomstate.effects import Head
 from roomstate.errors import DamagedSnapshot
-from roomstate.model import EMPTY, Notification, RoomConfig, RoomInfo, Tier, check_bound
+from roomstate.model import EMPTY, MessageLike, Notification, RoomConfig, RoomInfo, Tier, check_bound
 from roomstate.position import Gap, Position
 from roomstate.room.buffer import CircularBuffer
 from roomstate.room.roster import Roster
 from roomstate.room.timeline import Timeline
 from roomstate.room.weight import json_bytes
 
-if TYPE_CHECKING:  # who wants digests imports them: their patterns cost some ms
-    from roomstate.room.digest import MessageDigest
-
-__all__ = ["ActiveRoom", "BackgroundRoom", "CachedRoom", "Limits", "LiveRoom", "UnloadedRoom"]
+__all__ = ["ActiveRoom", "BackgroundRoom", "CachedRoom", "Digest", "Limits", "LiveRoom", "UnloadedRoom"]
 
 _ROOM_BYTES = 2400  # an empty live room with its timeline, measured by `python -m benchmarks memory`
 _NOTIFICATION_BYTES = 300
 _NO_INFO = RoomInfo()
 _NO_CONFIG = RoomConfig()
+
+
+class Digest(Protocol):
+    """What sums up the messages that leave a room's memory: `roomstate.room.digest.MessageDigest`, or a host's own."""
+
+    @property
+    def bytes(self) -> int:
+        """What it holds in memory, in bytes."""
+        ...
+
+    def add(self, messages: Iterable[MessageLike], /) -> None:
+        """Take in messages that leave, each once."""
+        ...
+
+    def merge(self, other: Self, /) -> Self:
+        """Return the digest of both, with this one's settings."""
+        ...
+
+    def to_plain(self) -> Mapping[str, Any]:
+        """Return plain values, which an image keeps."""
+        ...
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any], /) -> Self:
+        """Return what `to_plain` said."""
+        ...
 
 
 class Limits(Struct, frozen=True):
@@ -50,7 +73,7 @@ class Limits(Struct, frozen=True):
     notifications: int = 100
     room_bytes: int = 1 << 24
     typing: int = 100
-    digest: Callable[[], MessageDigest] | None = None
+    digest: Callable[[], Digest] | None = None
 
     def __post_init__(self) -> None:
         for name in ("active_messages", "background_messages", "notifications", "room_bytes", "typing"):
@@ -81,7 +104,7 @@ class LiveRoom(Struct, eq=False, gc=False):
     gaps: tuple[Gap, ...] = ()
     notifications: CircularBuffer[Notification] | None = None
     roster: Roster = field(default_factory=Roster)
-    digest: MessageDigest | None = None
+    digest: Digest | None = None
 
     tier = Tier.BACKGROUND
 

@@ -138,7 +138,7 @@ def test_position_already_evicted_needs_a_snapshot() -> None:
 
 @pytest.mark.parametrize("bounds", [{"max_entries": 2}, {"max_bytes": 600}, {"max_age_s": 2.0}])
 def test_what_the_feed_lets_go_raises_its_floor(bounds: dict[str, float]) -> None:
-    authority = Authority(**bounds)
+    authority = Authority(LIMITS, **bounds)
     for second in range(5):
         authority.take(CountsChanged(second), now=float(second))
     assert 0 < len(authority.feed) < 5
@@ -173,7 +173,8 @@ def test_what_is_not_durable_is_not_told() -> None:
 
 
 def test_fingerprints_tell_subjects_and_kinds_apart() -> None:
-    updates = [message(1), message(2), MessageRemoved("m1"), UserLeft("ada"), UserJoined(User("ada")), CountsChanged(1)]
+    members: list[Update] = [UserLeft("ada"), UserJoined(User("ada")), CountsChanged(1)]
+    updates: list[Update] = [message(1), message(2), MessageRemoved("m1"), *members]
     assert len({fingerprint(update) for update in updates}) == len(updates)
 
 
