@@ -28,7 +28,7 @@ def fill(room: LiveRoom, start: int, stop: int) -> None:
 def summed_up(room: LiveRoom) -> int:
     """The messages held and digested; a digest lags by at most a batch of the window."""
     room.timeline.sweep()
-    assert room.digest is not None
+    assert isinstance(room.digest, MessageDigest)
     return room.digest.messages + len(room.timeline)
 
 
@@ -47,7 +47,7 @@ def test_every_message_is_held_or_summed_up_once() -> None:
     fill(background, 101, 111)
     assert summed_up(background) == 110
     brief = image_of(background, 0.0)
-    assert background.digest is not None
+    assert isinstance(background.digest, MessageDigest)
     assert "the" not in dict(background.digest.keywords.top(200))
 
     again = promoted(room_of(brief, Tier.BACKGROUND, LIMITS), LIMITS)
