@@ -50,7 +50,7 @@ def has_wal_reset_bug(version: str) -> bool:
 
 
 def complaints(connection: sqlite3.Connection) -> list[str]:
-    """What SQLite finds wrong with the file's structure, at most ``MOST_COMPLAINTS``; reads all of it (1.2 s per GB)."""
+    """What SQLite finds wrong with the structure, at most ``MOST_COMPLAINTS``; reads the whole file (1.2 s per GB)."""
     try:
         found = connection.execute(f"PRAGMA quick_check({MOST_COMPLAINTS})").fetchall()
     except sqlite3.Error as error:
