@@ -66,13 +66,15 @@ class InvalidValue(UsageError, ValueError):
 class UnknownRoom(UsageError, KeyError):
     """The named room is not known here; ``enter`` or ``publish`` makes it known."""
 
-    __str__ = RoomStateError.__str__  # KeyError would print the repr of its arguments
+    def __str__(self) -> str:  # KeyError would print the repr of its arguments
+        return RoomStateError.__str__(self)
 
 
 class UnknownViewer(UsageError, KeyError):
     """The named viewer holds no interest here; ``enter`` or ``follow`` makes it known."""
 
-    __str__ = RoomStateError.__str__
+    def __str__(self) -> str:
+        return RoomStateError.__str__(self)
 
 
 class IllegalTransition(UsageError):

@@ -46,10 +46,10 @@ class CircularBuffer(Generic[T]):
         if max_bytes is not None:
             check_bound("max_bytes", max_bytes)
         check_bound("start", start, least=0)
-        self.max_items = max_items
-        self.max_bytes = max_bytes
-        self.bytes = 0
-        self.stop = start
+        self.max_items: int = max_items
+        self.max_bytes: int | None = max_bytes
+        self.bytes: int = 0
+        self.stop: int = start
         self._size_of = size_of
         self._items: deque[T] = deque()
         self._sizes: deque[int] = deque()

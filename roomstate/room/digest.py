@@ -100,12 +100,12 @@ class MessageDigest:
         max_keywords: int = 128,
         max_emotes: int = 32,
     ) -> None:
-        self.messages = 0
+        self.messages: int = 0
         self.first: datetime | None = None
         self.last: datetime | None = None
-        self.users = Frequencies(max_users)
-        self.keywords = Frequencies(max_keywords)
-        self.emotes = Frequencies(max_emotes)
+        self.users: Frequencies = Frequencies(max_users)
+        self.keywords: Frequencies = Frequencies(max_keywords)
+        self.emotes: Frequencies = Frequencies(max_emotes)
         self._distinct: Distinct | None = None  # from where the users' counts stop being exact
         self._stop_words = frozenset(word.casefold() for word in stop_words)
         self._find_emotes = emotes
@@ -113,7 +113,8 @@ class MessageDigest:
     def __eq__(self, other: object) -> bool:
         return self.to_plain() == other.to_plain() if isinstance(other, MessageDigest) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:  # it changes
+        raise TypeError("unhashable type: 'MessageDigest'")
 
     @property
     def distinct_users(self) -> Estimate:

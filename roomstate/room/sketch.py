@@ -59,9 +59,9 @@ class Frequencies:
     def __init__(self, max_keys: int) -> None:
         if max_keys < 2:
             raise InvalidValue("max_keys", f"must be at least 2, got {max_keys}")
-        self.max_keys = max_keys
-        self.total = 0
-        self.error = 0
+        self.max_keys: int = max_keys
+        self.total: int = 0
+        self.error: int = 0
         self._counts: Counter[str] = Counter()
 
     @classmethod
@@ -83,7 +83,8 @@ class Frequencies:
         mine = (self.max_keys, self.total, self.error, dict(self._counts))
         return mine == (other.max_keys, other.total, other.error, dict(other._counts))
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:  # it changes
+        raise TypeError(f"unhashable type: {type(self).__name__!r}")
 
     @property
     def counts(self) -> dict[str, int]:
@@ -164,7 +165,8 @@ class Distinct:
     def __eq__(self, other: object) -> bool:
         return self._ranks == other._ranks if isinstance(other, Distinct) else NotImplemented
 
-    __hash__ = None  # type: ignore[assignment]
+    def __hash__(self) -> int:  # it changes
+        raise TypeError(f"unhashable type: {type(self).__name__!r}")
 
     def add(self, keys: Iterable[str]) -> None:
         """Take keys into account. O(1) each: hash only those that may be new."""
