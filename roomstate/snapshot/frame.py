@@ -23,10 +23,13 @@ __all__ = ["Frames", "Level"]
 
 
 class Level(Enum):
-    """How much time to spend on a smaller snapshot. Reading costs the same for all.
+    """How much time to spend on a smaller snapshot. Reading takes the same for all.
 
-    Measured over three real archives with a dictionary of 1 MiB, as a share of JSON + zstd level 19 (50 / 1,000
-    messages) and of the time of ``json.dumps`` + zstd level 3: see ``docs/reference/snapshot-format.md``.
+    With a dictionary of 1 MiB, 50 / 1,000 messages took, as a share of JSON under zstd level 19, and of the time of
+    ``json.dumps`` and zstd level 3 (mean of three real archives, `benchmarks/snapshot.py`):
+
+    LOW: 0.76 / 0.89 of the size. MEDIUM: 0.69 / 0.80 of the size in 3.7 / 1.7 times the time (1.6 / 1.3 with no
+    dictionary). HIGH: 0.63 / 0.72 of the size in 43 / 27 times the time.
     """
 
     LOW = "low"
