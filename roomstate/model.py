@@ -208,7 +208,7 @@ def _check_extra(extra: object) -> None:
     try:
         encoded = _encode(extra)
         same = _decode(encoded) == extra
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         raise InvalidValue("message.extra", f"cannot be written as JSON: {error}") from None
     if len(encoded) > MAX_EXTRA:
         raise InvalidValue("message.extra", f"must have at most {MAX_EXTRA} bytes as JSON, got {len(encoded)}")

@@ -173,7 +173,7 @@ def check_update(update: Update) -> None:
     try:
         encoded = _encode(update)
         same = decode(encoded) == update
-    except (MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
+    except (MsgspecError, TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         reason, _, path = str(error).partition(" - at `$.")
         raise InvalidValue(f"{kind.__name__}.{path[:-1]}" if path else kind.__name__, reason) from None
     if len(encoded) > MAX_UPDATE:
