@@ -182,7 +182,7 @@ class RequestRecovery(Struct, frozen=True):
     cursor: str | None = None
 
 
-class Audience(Struct, frozen=True):
+class Audience(Struct, frozen=True, gc=False):
     """Who gets a room's updates: viewers at ACTIVE get them whole, ``withheld`` ones learn only that there are some."""
 
     room_id: str
@@ -191,7 +191,7 @@ class Audience(Struct, frozen=True):
     withheld: tuple[str, ...] = ()
 
 
-class Deliver(Struct, frozen=True):
+class Deliver(Struct, frozen=True, gc=False):
     """Give ``update`` to each of ``audience``: one effect for all of them. ``seq`` is 0 for an ephemeral update."""
 
     audience: Audience

@@ -36,13 +36,18 @@ class Deadlines(Generic[K]):
         self._set += 1
         self._times[key] = (time, self._set)
         heapq.heappush(self._heap, (time, self._set, key))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Leave out what is outdated, where that is more than half."""
         if len(self._heap) > 2 * len(self._times) + 64:
             self._heap = [(at, order, name) for name, (at, order) in self._times.items()]
             heapq.heapify(self._heap)
 
     def clear(self, key: K) -> None:
-        """Let ``key`` be due no more. O(1)."""
-        self._times.pop(key, None)
+        """Let ``key`` be due no more. O(1) amortised."""
+        if self._times.pop(key, None) is not None:
+            self._tidy()
 
     def __contains__(self, key: K) -> bool:
         return key in self._times
@@ -66,6 +71,7 @@ class Deadlines(Generic[K]):
             return None
         key = heapq.heappop(self._heap)[2]
         del self._times[key]
+        self._tidy()
         return key
 
     def check(self) -> None:

@@ -7,6 +7,7 @@ and one append at a time; what comes meanwhile goes along with the next. An appe
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from roomstate.effects import (
@@ -88,7 +89,7 @@ class Durability:
         elif self.numbered(holding):
             self._accept(holding, update, now)
         else:
-            holding.waiting.append(update)
+            holding.waiting = (*holding.waiting, update)
             self._weigh_waiting(holding, update, 1)
             self.find_head(holding)
 
@@ -101,8 +102,7 @@ class Durability:
 
     def flush_waiting(self, holding: Holding, now: float) -> None:
         """Number and apply what waited, in order, now that the head is known."""
-        waiting = list(holding.waiting)
-        holding.waiting.clear()
+        waiting, holding.waiting = holding.waiting, ()
         for update in waiting:
             self._weigh_waiting(holding, update, -1)
             self._accept(holding, update, now)
@@ -216,7 +216,7 @@ class Durability:
             holding.kept.append(entry)
         if house.logged:
             size = _size(entry.update)
-            holding.undurable.append(entry)
+            holding.keep(entry)
             holding.undurable_bytes += size
             house.undurable_bytes += size
         else:
@@ -318,8 +318,10 @@ class Durability:
 
     def _confirmed(self, holding: Holding, upto: int) -> Iterable[LogEntry]:
         """Take out the entries that are durable now, one by one."""
-        while holding.undurable and holding.undurable[0].seq <= upto:
+        while isinstance(holding.undurable, deque) and holding.undurable[0].seq <= upto:
             entry = holding.undurable.popleft()
+            if not holding.undurable:
+                holding.undurable = ()
             size = _size(entry.update)
             holding.undurable_bytes -= size
             self._house.undurable_bytes -= size

@@ -17,14 +17,14 @@ from roomstate.model import Tier, check_id
 __all__ = ["Allowance", "Interest", "Interests", "Viewer"]
 
 
-class Interest(Struct, eq=False):
+class Interest(Struct, eq=False, gc=False):
     """One viewer's interest in one room: ``tier`` is ACTIVE or BACKGROUND, ``touched`` when it was last renewed."""
 
     tier: Tier
     touched: float
 
 
-class Viewer(Struct, eq=False):
+class Viewer(Struct, eq=False, gc=False):
     """One connection, whose it is, and the rooms that it is interested in."""
 
     user: str

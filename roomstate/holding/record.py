@@ -53,7 +53,7 @@ class Request(Struct, frozen=True):
     room_id: str
 
 
-class Holding(Struct, eq=False):
+class Holding(Struct, eq=False, gc=False):
     """One room that is live, or whose log is being written to.
 
     ``room`` is None while only the head is known (or not even that): the room itself is at rest. ``plain`` says that a
@@ -81,8 +81,8 @@ class Holding(Struct, eq=False):
     bytes: int = 0
     leaving_bytes: int = 0
     durable: int = 0
-    waiting: deque[Update] = field(default_factory=deque)
-    undurable: deque[LogEntry] = field(default_factory=deque)
+    waiting: tuple[Update, ...] = ()
+    undurable: deque[LogEntry] | tuple[LogEntry, ...] = ()  # a deque takes 700 bytes: few rooms need one
     undurable_bytes: int = 0
     appending: int = 0
     append_id: int = 0
@@ -122,6 +122,12 @@ class Holding(Struct, eq=False):
         if self.feed is None:
             self.feed = RoomFeed(self.feed_floor)
         return self.feed
+
+    def keep(self, entry: LogEntry) -> None:
+        """Add an entry to those that the log has not confirmed. O(1)."""
+        undurable = self.undurable if isinstance(self.undurable, deque) else deque()
+        undurable.append(entry)
+        self.undurable = undurable
 
     @property
     def idle(self) -> bool:
