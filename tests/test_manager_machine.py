@@ -12,7 +12,14 @@ from typing import Any, ClassVar, Literal
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from roomstate import (
     Limits,
@@ -74,11 +81,9 @@ class ManagerMachine(RuleBasedStateMachine):
         self.names = 0
         self.accepted: dict[str, list[str]] = {}  # room -> ids of accepted messages, in order
         self.removed: dict[str, set[str]] = {}
-        self.edits: dict[str, dict[str, str]] = {}
         self.configs: dict[str, RoomConfig] = {}
         self.truth: dict[str, dict[int, Update]] = {}  # without a log: what this process has numbered
         self.truth_epoch: dict[str, str] = {}
-        self.epoch_of: dict[str, str] = {}  # "logged": the epoch of a room's log, for ever
         self.start()
 
     def start(self) -> None:
@@ -171,7 +176,6 @@ class ManagerMachine(RuleBasedStateMachine):
         if holding.epoch != self.truth_epoch.get(room):
             self.truth_epoch[room] = holding.epoch
             self.configs.pop(room, None)
-            self.edits.pop(room, None)
             if holding.seq == 1:
                 self.truth[room] = {}
         self.truth.setdefault(room, {})[holding.seq] = update
@@ -218,9 +222,7 @@ class ManagerMachine(RuleBasedStateMachine):
     def edit(self, room: str, data: st.DataObject) -> None:
         known = self.accepted.get(room)
         name = data.draw(st.sampled_from(known)) if known else "nobody"
-        before = len(self.host.outputs)
         self.publish(room, MessageEdited(name, "edited " + data.draw(texts)))
-        del before
 
     @rule(room=rooms, data=st.data())
     def remove(self, room: str, data: st.DataObject) -> None:
@@ -319,7 +321,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     def tick(self) -> None:
         self.call("tick")
-        for key, (tier, touched) in list(self.interests.items()):
+        for key, (_, touched) in list(self.interests.items()):
             if touched + 90 <= self.clock:
                 del self.interests[key]
             elif touched + 30 <= self.clock:
@@ -390,24 +392,24 @@ class ManagerMachine(RuleBasedStateMachine):
             if view.position is None:
                 continue
             numbered = self.numbered(room_id)
-            if self.durability == "logged":
-                assert self.epoch_of.setdefault(room_id, view.position.epoch) == view.position.epoch
-            held = {name: True for name in (one.id for one in view.messages)}
+            held = dict.fromkeys((one.id for one in view.messages), True)
             dead = self.removed.get(room_id, set())
             shelf = self.store.rooms.get(room_id)
+            if self.durability == "logged" and shelf is not None and shelf.log:
+                assert view.position.epoch == shelf.epoch  # also after a restart
             for seq in range(view.held_after + 1, view.position.seq + 1):
                 if any(seq in gap for gap in view.gaps):
                     continue
                 update = numbered.get(seq)
                 assert update is not None, (room_id, seq, "is nowhere")
                 if isinstance(update, MessageAdded) and update.message.id not in dead:
-                    first = [at for at, one in numbered.items() if update_ids([one]) == [update.message.id]][0]
+                    first = next(at for at, one in numbered.items() if update_ids([one]) == [update.message.id])
                     assert update.message.id in held or first < seq, (room_id, seq, update, view)
             if self.durability != "none":
-                assert shelf is not None or view.held_after == 0
-                for seq in range(view.floor + 1, view.held_after + 1):
-                    assert seq in shelf.log or seq <= shelf.end, (room_id, seq, "has left memory before it was safe")  # type: ignore[union-attr]
-                assert view.durable <= (shelf.end if shelf is not None else 0)
+                end = shelf.end if shelf is not None else 0
+                for seq in range(max(view.floor, end) + 1, view.held_after + 1):
+                    assert seq in numbered, (room_id, seq, "has left memory before it was safe")
+                assert view.durable <= end
             places = {update.message.id: at for at, update in numbered.items() if isinstance(update, MessageAdded)}
             order = [places[name] for name in held if name in places]
             assert order == sorted(order) or self.durability == "none"
@@ -519,8 +521,6 @@ MACHINES = (ManagerMachine, Relaxed, Logged, PressedNone, PressedLogged)
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)
 def test_the_manager_is_what_dicts_say(machine: type[ManagerMachine]) -> None:
-    from hypothesis.stateful import run_state_machine_as_test
-
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine, settings=settings(max_examples=40, stateful_step_count=40, suppress_health_check=list(HealthCheck))
     )
@@ -529,8 +529,6 @@ def test_the_manager_is_what_dicts_say(machine: type[ManagerMachine]) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)
 def test_the_manager_is_what_dicts_say_for_long(machine: type[ManagerMachine]) -> None:
-    from hypothesis.stateful import run_state_machine_as_test
-
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         machine, settings=settings(max_examples=250, stateful_step_count=80, suppress_health_check=list(HealthCheck))
     )

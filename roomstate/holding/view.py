@@ -33,7 +33,7 @@ class RoomView(Struct, frozen=True, eq=False):
     """One room as it was at ``revision``; later changes do not show. Taking one costs 1-3 µs for 1000 messages.
 
     ``messages`` are in order; those in ``(held_after, position.seq]`` are all here but for ``gaps``, those in
-    ``(floor, held_after]`` are durable and not in memory, and of those at or below ``floor`` nothing is known.
+    ``(floor, held_after]`` are in the log, or on their way there, and of those at or below ``floor`` nothing is known.
     ``position`` is None until it is known; ``durable`` is the seq up to which the log is safe. ``members_complete``
     tells whether ``members`` are all. ``annotations`` has edits and reactions by message id.
     """

@@ -86,7 +86,9 @@ class NaiveStore:
         entry = shelf.log.get(shelf.end)
         ordinal = entry.ordinal if entry is not None else from_image[0].ordinal
         epoch = shelf.epoch or from_image[0].position.epoch
-        return Head(structs.replace(from_image[0].position, epoch=epoch) if not entry else _at(epoch, shelf.end), ordinal)
+        return Head(
+            structs.replace(from_image[0].position, epoch=epoch) if not entry else _at(epoch, shelf.end), ordinal
+        )
 
     def append(self, shelf: Shelf, effect: AppendLog) -> Appended:
         seqs = [entry.seq for entry in effect.entries]
