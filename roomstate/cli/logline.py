@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, tzinfo
+from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 import attrs
 import msgspec
 
-from roomstate.model import MAX_CONTENT
+from roomstate.model import MAX_CONTENT, MAX_ID
 
-MAX_TS = 253_402_300_800.0
-"""Seconds since the epoch, ``[0, MAX_TS)``: up to the end of the year 9999, where ``datetime`` ends."""
+MAX_TS = 253_402_300_799.0
+"""Seconds since the epoch, ``[0, MAX_TS)``: up to the last second of the year 9999, where ``datetime`` ends."""
 
 MAX_NAME_CHARS = 255
 """The longest id, room or user name: what Matrix allows an id, and what a file system allows a name."""
@@ -60,7 +61,8 @@ class ReadOptions:
 def by_topic(line: LogLine) -> LogLine:
     """The line with ``room/topic`` as its room, if it has a topic.
 
-    No two pairs of room and topic meet in one name: a ``/`` or ``%`` in the room itself is percent-encoded.
+    No two pairs of room and topic meet in one name: a ``/`` or ``%`` in the room itself is percent-encoded, and a name
+    that would be longer than `MAX_ID` characters ends in a hash of itself.
 
     >>> by_topic(LogLine(0.0, "a/b", "ada", "hi", "1", {"topic": "c/d"})).room
     'a%2Fb/c/d'
@@ -68,4 +70,6 @@ def by_topic(line: LogLine) -> LogLine:
     room = line.room.replace("%", "%25").replace("/", "%2F")
     if "topic" in line.extra:
         room = f"{room}/{line.extra['topic']}"
+    if len(room) > MAX_ID:
+        room = f"{room[: MAX_ID - 33]}~{blake2b(room.encode(), digest_size=16).hexdigest()}"
     return line if room == line.room else msgspec.structs.replace(line, room=room)

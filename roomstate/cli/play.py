@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from itertools import count
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 from roomstate.cli.logline import LogLine
 from roomstate.cli.watch import Watch
-from roomstate.host.sync import SyncHost
+from roomstate.host.sync import Left, SyncHost
 from roomstate.manager import RoomStateManager
-from roomstate.model import EMPTY, Message, MessageLike, Tier
+from roomstate.model import EMPTY, Message, Tier
 from roomstate.residency.cache import RoomCache
 from roomstate.store.base import RoomStore
 from roomstate.updates import MessageAdded
@@ -20,9 +21,6 @@ __all__ = ["LogClock", "Player", "line_of", "manager_of", "message_of"]
 
 IDLE_ACTIVE_S: Final = 300.0
 """Seconds after which an author who says nothing only follows the room; the manager's own default."""
-
-# A log's clock is coarse, and what a log tells has happened: nobody in it is refused for their pace.
-_UNHURRIED: Final = {"burst": 10**9, "max_rooms_per_viewer": 10**6, "max_viewers": 10**7}
 
 
 class LogClock:
@@ -45,33 +43,36 @@ def manager_of(clock: LogClock, cached_rooms: int, seed: int) -> RoomStateManage
 
     Epochs follow from ``seed`` and their count, so that two runs write the same.
     """
-    made = 0
-
-    def new_epoch() -> str:
-        nonlocal made
-        made += 1
-        return f"replay-{seed}-{made}"
-
-    cache = RoomCache(max_rooms=cached_rooms)
+    numbers = count(1)
     return RoomStateManager(
         durability="logged",
-        cache=cache,
+        cache=RoomCache(max_rooms=cached_rooms),
         clock=clock,
-        new_epoch=new_epoch,
+        new_epoch=lambda: f"replay-{seed}-{next(numbers)}",
         idle_active_s=IDLE_ACTIVE_S,
-        **_UNHURRIED,  # type: ignore[arg-type]
+        # A log's clock is coarse, and what it tells has happened: nobody in it is refused for their pace.
+        burst=10**9,
+        max_rooms_per_viewer=10**6,
+        max_viewers=10**7,
     )
 
 
 def message_of(line: LogLine) -> Message:
     """A line as a message; its time to the millisecond, as rooms keep it at rest."""
     timestamp = datetime.fromtimestamp(round(line.ts * 1000) / 1000, UTC)
-    return Message(line.id, line.user, line.text, timestamp, (), line.extra or EMPTY)
+    extra: Mapping[str, Any] = line.extra or EMPTY
+    badges = extra.get("badges", ())
+    if badges:
+        extra = {name: value for name, value in extra.items() if name != "badges"} or EMPTY
+    return Message(line.id, line.user, line.text, timestamp, tuple(badges), extra)
 
 
-def line_of(room: str, message: MessageLike) -> LogLine:
+def line_of(room: str, message: Message) -> LogLine:
     """The line that a message was made of."""
-    return LogLine(message.timestamp.timestamp(), room, message.user, message.content, message.id, dict(message.extra))
+    extra = dict(message.extra)
+    if message.badges:
+        extra["badges"] = list(message.badges)
+    return LogLine(message.timestamp.timestamp(), room, message.user, message.content, message.id, extra)
 
 
 class Player:
@@ -119,7 +120,7 @@ class Player:
         self._watch.visited(room, self.host.tier(room) > Tier.UNLOADED, now)
         self._do(lambda: self.host.enter(viewer, room))
 
-    def _do(self, verb: Callable[[], object]) -> None:
+    def _do(self, verb: Callable[[], tuple[Left, ...]]) -> None:
         """Carry out a verb and let the watch see what came of it, and how long it took."""
         start = perf_counter()
         outputs = verb()

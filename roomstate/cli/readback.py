@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from roomstate.cli.logline import LogLine
 from roomstate.cli.play import line_of
 from roomstate.cli.proof import Ledger, Verdict
+from roomstate.effects import LogEntry
 from roomstate.holding.view import RoomView
 from roomstate.host.sync import SyncHost
-from roomstate.model import Tier
+from roomstate.model import Tier, as_message
 from roomstate.snapshot.codec import SnapshotCodec
 from roomstate.store.base import PAGE, RoomStore
 from roomstate.updates import MessageAdded
@@ -35,14 +36,14 @@ def verdicts(ledger: Ledger, host: SyncHost, store: RoomStore) -> tuple[Verdict,
         view = host.view(room) if host.tier(room) >= Tier.BACKGROUND else None
         told += log.verdict(ledger, view)
         logged += log.verdict(ledger, None)
-        with_new = SyncHost(store=store, codec=codec, clock=lambda: 0.0)
+        with_new = SyncHost(store=store, codec=codec, clock=lambda: 0.0)  # never closed: the store is not its own
         with_new.enter("reader", room)
         restarted += log.verdict(ledger, with_new.view(room))
     return told, logged, restarted
 
 
 class _Log:
-    """One room's log as the store has it."""
+    """One room's log as the store has it, whole in memory."""
 
     def __init__(self, store: RoomStore, room: str) -> None:
         self._room = room
@@ -50,13 +51,14 @@ class _Log:
         self.seqs: list[int] = []
         self._voids: list[int] = []
         head = store.head(room)
-        for start in range(0, head.position.seq if head is not None else 0, PAGE):
-            self._take(store, start)
+        upto = head.position.seq if head is not None else 0
+        for after in range(0, upto, PAGE):
+            self._take(store.read(room, after, min(after + PAGE, upto), PAGE))
 
-    def _take(self, store: RoomStore, start: int) -> None:
-        for entry in store.read(self._room, start, start + PAGE, PAGE):
+    def _take(self, entries: Sequence[LogEntry]) -> None:
+        for entry in entries:
             if isinstance(entry.update, MessageAdded):
-                self.lines.append(line_of(self._room, entry.update.message))
+                self.lines.append(line_of(self._room, as_message(entry.update.message)))
                 self.seqs.append(entry.seq)
             else:
                 self._voids.append(entry.seq)
@@ -71,7 +73,7 @@ class _Log:
         begin, end = bisect_right(self.seqs, view.floor), bisect_right(self.seqs, view.held_after)
         yield from self.lines[begin:end]
         for message in view.messages:
-            yield line_of(self._room, message)
+            yield line_of(self._room, as_message(message))
 
     def _places(self, view: RoomView) -> Sequence[tuple[int, int]]:
         """The view's gaps by messages counted from 0: a seq that holds nothing is none."""

@@ -89,9 +89,8 @@ class Watch:
         seen.first += first
         recent.appendleft(now)
 
-    def saw(self, outputs: object, now: float, took_s: float) -> None:
+    def saw(self, outputs: Sequence[object], now: float, took_s: float) -> None:
         """Take down what a verb gave; its time is shared by the transitions that it made."""
-        assert isinstance(outputs, tuple)
         changes = [item for item in outputs if isinstance(item, TierChanged)]
         for change in changes:
             self.transitions.setdefault((change.old, change.new), array("f")).append(took_s / len(changes))
