@@ -24,6 +24,7 @@ MAX_UI_STATE: Final = 1 << 16
 """Bytes of one viewer's UI state as JSON: a draft of the longest message that Slack allows, with room to spare."""
 
 _encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
 _DECODERS: Final = {kind: msgspec.json.Decoder(kind) for kind in KINDS}
 _BAD = (TypeError, ValueError, OverflowError, RecursionError, AttributeError)  # what unfit values make msgspec raise
 
@@ -63,9 +64,11 @@ def checked(update: Update, now: float) -> Update:
     if kind not in _DECODERS:
         raise InvalidValue("update", f"must be one of roomstate.updates, got {kind.__name__}")
     try:
-        _DECODERS[kind].decode(_encode(update))
+        same = _DECODERS[kind].decode(_encode(update)) == update
     except _BAD as error:
         raise InvalidValue(f"update.{kind.__name__}", str(error)) from None
+    if not same:
+        raise InvalidValue(f"update.{kind.__name__}", "would come back from JSON as something else")
     return update
 
 
@@ -76,7 +79,7 @@ def _checked_message(update: MessageAdded, now: float) -> MessageAdded:
             message = structs.replace(message, timestamp=datetime.fromtimestamp(now, UTC))
             update = MessageAdded(message)
         if message.badges:
-            json_value("message.badges", message.badges)
+            json_value("message.badges", list(message.badges))
     elif not isinstance(message, MessageLike):
         raise InvalidValue("message", f"must have id, user, content, timestamp and extra, got {type(message).__name__}")
     check_message(message)
@@ -95,8 +98,11 @@ def _checked_message(update: MessageAdded, now: float) -> MessageAdded:
 def json_value(where: str, value: Any, max_bytes: int | None = None) -> None:
     """Raise ``InvalidValue`` unless JSON can carry ``value``, in at most ``max_bytes``. O(size)."""
     try:
-        size = len(_encode(value))
+        written = _encode(value)
+        same, size = _decode(written) == value, len(written)
     except _BAD as error:
         raise InvalidValue(where, f"must be JSON: {error}") from None
+    if not same:
+        raise InvalidValue(where, "would come back from JSON as something else")
     if max_bytes is not None and size > max_bytes:
         raise InvalidValue(where, f"must have at most {max_bytes} bytes as JSON, has {size}")

@@ -121,6 +121,10 @@ class Interests:
         """Return the viewers with an interest of just this tier, in the order in which it began. O(viewers)."""
         return tuple(viewer for viewer, held in self._rooms.get(room_id, {}).items() if held.tier is tier)
 
+    def count(self, room_id: str) -> int:
+        """Return how many viewers are interested in a room. O(1)."""
+        return len(self._rooms.get(room_id, ()))
+
     def viewers_of_user(self, room_id: str, user: str) -> tuple[str, ...]:
         """Return the viewers of one user that are interested in a room. O(viewers of the user)."""
         room = self._rooms.get(room_id, {})

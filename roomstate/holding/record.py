@@ -31,7 +31,8 @@ REPEATED: Final = ("append", "head", "load", "save", "fetch")
 
 _TIMERS: Final = ("own", "typing", *REPEATED)
 _CACHE_ENTRY = 250  # bytes of a cached room beyond its packed bytes: record, index, ghost; `benchmarks memory`
-_HOLDING_BYTES = 900  # a holding with its deques and an audience of few, measured by `python -m benchmarks memory`
+_HOLDING_BYTES = 700  # a holding with its read state and audience; `python -m benchmarks memory`
+_PER_INTEREST = 700  # bytes: the interest, its deadline, and the viewer's part in it; the same
 
 
 class Bounds(Struct, frozen=True):
@@ -317,13 +318,14 @@ class House:
         """Bring what the room is accounted with up to what it holds. O(1)."""
         size = 0
         if not gone:
-            size = _HOLDING_BYTES + holding.undurable_bytes + holding.reads.bytes + holding.saving_bytes
+            size = _HOLDING_BYTES + _PER_INTEREST * self.interests.count(holding.room_id)
+            size += holding.undurable_bytes + holding.reads.bytes + holding.saving_bytes
             size += len(holding.packed.snapshot) if holding.packed is not None else 0
             size += holding.feed.bytes if holding.feed is not None else 0
             room = holding.room
             if room is not None:
                 size += room.bytes
-                holding.account_at = room.head + 1 + (len(room.timeline) >> 4)
+                holding.account_at = room.head + 1 + min((len(room.timeline) + _EMPTY_ROOM) // 20, _UNWEIGHED)
         self.bytes += size - holding.bytes
         holding.bytes = size
         leaves = holding.saving is not None and not gone and self.wanted(holding.room_id) < Tier.BACKGROUND
