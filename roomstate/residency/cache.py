@@ -143,7 +143,7 @@ class RoomCache:
             return None
         self._hits += 1
         rows.access(row, now)
-        if row not in self._pinned:
+        if not self._pinned or row not in self._pinned:
             self.policy.accessed(rows, row, now)
         return rows.packed[room_id]
 
@@ -279,7 +279,7 @@ class RoomCache:
         assert self._pinned.keys() <= held.keys()
         assert sum(held[row] for row in self._pinned) == self._pinned_bytes
         if len(held) > len(self._pinned):
-            assert not self._over(0, 0)
+            assert not self._over()
 
     def _at(self, now: float) -> float:
         if self._now <= now < math.inf:
@@ -308,7 +308,7 @@ class RoomCache:
         gone = self._make_room(0, 0)
         self._unpin(row)
         self.policy.inserted(self._rows, row, self._now)
-        return (*gone, self._evict(row, Reason.REFUSED)) if self._over(0, 0) else gone
+        return (*gone, self._evict(row, Reason.REFUSED)) if self._over() else gone
 
     def _pin(self, row: int) -> None:
         self._pinned[row] = None
@@ -325,10 +325,8 @@ class RoomCache:
         if row not in self._pinned:
             self.policy.changed(self._rows, row, self._now)
 
-    def _over(self, rooms: int, size: int) -> Reason | None:
-        if len(self._rows.index) + rooms > self.max_rooms:
-            return Reason.ROOMS
-        return Reason.BYTES if self._bytes + size > self.max_bytes else None
+    def _over(self) -> bool:
+        return len(self._rows.index) > self.max_rooms or self._bytes > self.max_bytes
 
     def _make_room(self, rooms: int, size: int, newcomer: int = -1) -> tuple[Eviction, ...]:
         index, most = self._rows.index, self.max_rooms - rooms
@@ -340,15 +338,19 @@ class RoomCache:
         for row in self.policy.victims(self._rows, reason, self._now):
             gone.append(self._evict(row, Reason.REFUSED if row == newcomer else reason))
             if len(index) <= most:
-                if self._bytes + size <= self.max_bytes and len(index) <= least:
+                if self._bytes + size > self.max_bytes:
+                    reason = Reason.BYTES
+                elif len(index) <= least:
                     break
-                reason = Reason.BYTES if self._bytes + size > self.max_bytes else reason
         return tuple(gone)
 
     def _evict(self, row: int, reason: Reason) -> Eviction:
-        room_id, packed = self._drop(row)
+        self.policy.removed(self._rows, row)
+        room_id, packed = self._rows.remove(row)
+        size = len(packed)
+        self._bytes -= size
         self._evictions[reason] += 1
-        return Eviction(room_id, reason, len(packed), packed)
+        return Eviction(room_id, reason, size, packed)
 
     def _drop(self, row: int) -> tuple[str, Packed]:
         if row in self._pinned:

@@ -18,7 +18,7 @@ RECENT = 10  #: accesses that are remembered one by one: as many as a HIGH frequ
 _GAPS = RECENT - 1
 _TICKS = 8.0  # gaps between accesses are kept in eighths of a second: 2 bytes hold more than two hours
 _NEVER = float("-inf")
-_GHOST = Struct(f"<dI{_GAPS}H")
+_GHOST = Struct("<dI")  # last access and their number; the gaps follow as they lie in memory
 _NO_GAPS = array("H", bytes(2 * _GAPS))
 _MOST = 2**8 - 1  # messages and mentions saturate: past this many, more of them say nothing new
 
@@ -75,8 +75,8 @@ class Rows:
         if ghost is None:
             self._accessed[row] = _NEVER
         else:
-            self._accessed[row], self.accesses[row], *gaps = _GHOST.unpack(ghost)
-            self._gaps[row * _GAPS : (row + 1) * _GAPS] = array("H", gaps)
+            self._accessed[row], self.accesses[row] = _GHOST.unpack_from(ghost)
+            self._gaps[row * _GAPS : (row + 1) * _GAPS] = array("H", ghost[_GHOST.size :])
         return row
 
     def restore(self, row: int, packed: bytes, now: float, priority: int) -> None:
@@ -107,7 +107,7 @@ class Rows:
         accesses = self.accesses[row]
         if accesses:
             gaps = self._gaps[row * _GAPS : (row + 1) * _GAPS]
-            self._ghosts.put(room_id, _GHOST.pack(self._accessed[row], accesses, *gaps))
+            self._ghosts.put(room_id, _GHOST.pack(self._accessed[row], accesses) + gaps.tobytes())
         self.ids[row], self.accesses[row], self._hints[row] = "", 0, 0
         self._free.append(row)
         return room_id, packed
@@ -123,8 +123,8 @@ class Rows:
         """The same for a room that has left, as far as its ghost remembers."""
         ghost = self._ghosts.get(room_id)
         if ghost is not None:
-            at, accesses, *gaps = _GHOST.unpack(ghost)
-            yield from _times(at, accesses, gaps)
+            at, accesses = _GHOST.unpack_from(ghost)
+            yield from _times(at, accesses, array("H", ghost[_GHOST.size :]))
 
     def check(self) -> None:
         """Raise AssertionError unless the columns agree with each other. O(rows)."""

@@ -91,6 +91,16 @@ def test_hints_are_worth_what_they_turn_out_to_be() -> None:
     assert run(True) > run(False) + 0.02
 
 
+def test_a_hint_that_says_nothing_changes_nothing() -> None:
+    policy = AdaptivePolicy()
+    cache = RoomCache(policy=policy)
+    cache.put("a", b".", now=0.0)
+    assert cache.hint("a", 1.0)
+    assert policy._traits[0] == 1024
+    assert cache.hint("a", 1.0, likelihood=0.5)
+    assert policy._traits[0] == 1024 + 8192
+
+
 def test_when_bytes_are_short_small_rooms_stay() -> None:
     cache = RoomCache(max_rooms=1000, max_bytes=10_000, ttl=None)
     chance = random.Random(6)

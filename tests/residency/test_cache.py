@@ -87,6 +87,20 @@ def test_what_grows_pushes_others_out_first_and_itself_last() -> None:
     assert cache.bytes == 0
 
 
+def test_rooms_and_bytes_may_both_be_short() -> None:
+    cache = lru(max_rooms=3, max_bytes=10)
+    for room in "abc":
+        cache.put(room, b"...", now=0.0)
+    assert ids(cache.put("d", b"." * 6, now=1.0)) == [("a", Reason.ROOMS), ("b", Reason.BYTES)]
+    cache = lru(max_rooms=2, max_bytes=100)
+    cache.put("a", b".", now=0.0)
+    for room in "bcdf":
+        cache.put(room, b".", now=0.0, pinned=True)
+    assert ids(cache.put("e", b".", now=1.0)) == [("e", Reason.REFUSED)]
+    assert ids(cache.unpin("b", 2.0)) == [("b", Reason.ROOMS)]
+    assert list(cache) == ["c", "d", "f"]
+
+
 def test_a_batch_leaves_at_once() -> None:
     cache = lru(max_rooms=10, batch_fraction=0.25)
     for number in range(10):
@@ -179,6 +193,7 @@ def test_without_a_time_to_live_nothing_expires() -> None:
     cache = RoomCache(ttl=None)
     cache.put("a", b".", now=0.0, pinned=True)
     cache.unpin("a", 0.0)
+    cache.put("b", b".", now=0.0)
     assert (cache.next_expiry(), cache.expire(1e9)) == (None, ())
     assert cache.frequency("a", 1e9) is Frequency.LOW
 

@@ -10,6 +10,7 @@ def test_a_row_is_used_again_and_knows_nothing_of_the_room_before() -> None:
     rows = Rows(ghosts=0)
     row = rows.add("a", b"...", 1.0, 7)
     rows.access(row, 2.0)
+    rows.restore(row, b"...", 3.0, 8)
     rows.hint(row, 3, 2, 0.5)
     assert rows.remove(row) == ("a", b"...")
     rows.check()
@@ -66,3 +67,9 @@ def test_a_count_of_accesses_that_is_full_stays_full() -> None:
     cache._rows.accesses[0] = 0xFFFFFFFF
     cache.get("a", 2.0)
     assert cache.entry("a").accesses == 0xFFFFFFFF
+
+
+def test_a_room_never_accessed_leaves_no_ghost() -> None:
+    rows = Rows(ghosts=4)
+    rows.remove(rows.add("a", b".", 0.0, 0))
+    assert len(rows._ghosts) == 0
