@@ -394,9 +394,9 @@ def million_figures() -> Iterator[Figure]:
     yield at_most("a million rooms: bytes for each beyond its packed bytes", held, 320, "B")
     pauses = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()  # the collector's own time: what else the machine does is not its pause
         gc.collect()
-        pauses.append((time.perf_counter() - start) * 1e3)
+        pauses.append((time.thread_time() - start) * 1e3)
     yield at_most("a million rooms: longest of 5 full collections", max(pauses), 50, "ms")
     table = memory.result.policy._ghosts  # type: ignore[attr-defined]
     yield at_most("a million rooms: memory of those that left, for each held", 10 * table.size / MILLION, 32, "B")
