@@ -325,7 +325,7 @@ class House:
             room = holding.room
             if room is not None:
                 size += room.bytes
-                holding.account_at = room.head + 1 + min((len(room.timeline) + _EMPTY_ROOM) // 20, _UNWEIGHED)
+                holding.account_at = room.head + 1 + (len(room.timeline) >> 4)
         self.bytes += size - holding.bytes
         holding.bytes = size
         leaves = holding.saving is not None and not gone and self.wanted(holding.room_id) < Tier.BACKGROUND

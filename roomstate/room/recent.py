@@ -13,6 +13,9 @@ MAX_RECENT = 4096
 """Ids remembered beyond the window: DESIGN §5."""
 
 _STOP = "\0"
+_MERGED = 64  # ids: smaller batches are put together, for each costs as much as eight ids
+_PER_BATCH = 72  # bytes beyond its text; `python -m benchmarks memory`
+_EMPTY_BYTES = 800  # itself, with an empty deque
 
 
 class RecentIds:
@@ -34,7 +37,7 @@ class RecentIds:
     def __init__(self, max_ids: int = MAX_RECENT) -> None:
         check_bound("max_ids", max_ids)
         self.max_ids: int = max_ids
-        self.bytes: int = 0
+        self.bytes: int = _EMPTY_BYTES
         self._count = 0
         self._batches: deque[tuple[int, str]] = deque()
 
@@ -46,14 +49,18 @@ class RecentIds:
             joined = _STOP.join(ids)
         if not ids:
             return
-        joined = _STOP + joined + _STOP
-        self._batches.append((len(ids), joined))
         self._count += len(ids)
-        self.bytes += joined.__sizeof__()
+        count, joined = len(ids), _STOP + joined + _STOP
+        if self._batches and self._batches[-1][0] + count <= min(_MERGED, self.max_ids):
+            before, last = self._batches.pop()
+            count, joined = before + count, last + joined[1:]
+            self.bytes -= last.__sizeof__() + _PER_BATCH
+        self._batches.append((count, joined))
+        self.bytes += joined.__sizeof__() + _PER_BATCH
         while self._count - self._batches[0][0] >= self.max_ids:
             count, oldest = self._batches.popleft()
             self._count -= count
-            self.bytes -= oldest.__sizeof__()
+            self.bytes -= oldest.__sizeof__() + _PER_BATCH
 
     def __contains__(self, message_id: str) -> bool:
         """Whether ``message_id`` was among the last added. O(max_ids), as a search through text: 10-30 µs when full."""
@@ -68,5 +75,5 @@ class RecentIds:
     def check(self) -> None:
         """Assert the invariants; for tests. O(n)."""
         assert self._count == sum(count for count, _ in self._batches)
-        assert self.bytes == sum(joined.__sizeof__() for _, joined in self._batches)
+        assert self.bytes == _EMPTY_BYTES + sum(joined.__sizeof__() + _PER_BATCH for _, joined in self._batches)
         assert not self._batches or self._count - self._batches[0][0] < self.max_ids

@@ -26,7 +26,7 @@ from roomstate.room.weight import json_bytes
 
 __all__ = ["ActiveRoom", "BackgroundRoom", "CachedRoom", "Digest", "Limits", "LiveRoom", "UnloadedRoom"]
 
-_ROOM_BYTES = 2400  # an empty live room with its timeline, measured by `python -m benchmarks memory`
+_ROOM_BYTES = 1000  # an empty live room with its timeline, measured by `python -m benchmarks memory`
 _NOTIFICATION_BYTES = 300
 _NO_INFO = RoomInfo()
 _NO_CONFIG = RoomConfig()

@@ -20,8 +20,8 @@ from roomstate.room.weight import annotation_bytes, json_bytes, text_bytes
 
 __all__ = ["MAX_TOMBSTONES", "PER_MESSAGE", "Timeline", "text_bytes"]
 
-PER_MESSAGE = 215
-"""Bytes that a held message costs beyond its content: DESIGN §10; `python -m benchmarks memory` measures it anew."""
+PER_MESSAGE = 240
+"""Bytes that a held message costs beyond its content: what `python -m benchmarks memory` found on three archives."""
 
 MAX_TOMBSTONES = 1000
 """Ids of removed messages remembered: as many as the messages of an ACTIVE room."""
