@@ -196,7 +196,7 @@ def check_message(message: MessageLike) -> None:
     check_id("message.id", message_id)
     check_id("message.user", user)
     check_text("message.content", content, MAX_CONTENT)
-    if not isinstance(timestamp, datetime) or timestamp.utcoffset() is None:
+    if not isinstance(timestamp, datetime) or (timestamp.tzinfo is not UTC and timestamp.utcoffset() is None):
         raise InvalidValue("message.timestamp", "must be a datetime with a time zone")
     if extra is not EMPTY:
         _check_extra(extra if isinstance(message, Message) or not isinstance(extra, Mapping) else dict(extra))
