@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from roomstate.cli.logline import LogLine
 from roomstate.cli.play import line_of
@@ -16,25 +16,29 @@ from roomstate.snapshot.codec import SnapshotCodec
 from roomstate.store.base import PAGE, RoomStore
 from roomstate.updates import MessageAdded
 
-__all__ = ["READINGS", "verdicts"]
+__all__ = ["READINGS", "live_views", "verdicts"]
 
 READINGS = ("memory, then the log", "the log alone", "after a restart")
 """The three readings, in the order of `verdicts`."""
 
 
-def verdicts(ledger: Ledger, host: SyncHost, store: RoomStore) -> tuple[Verdict, Verdict, Verdict]:
-    """Compare what was fed with each reading. ``host`` has played and is closed; ``store`` is open again, to read.
+def live_views(host: SyncHost) -> Mapping[str, RoomView]:
+    """What the host has in memory, room by room. Taken before the host is closed, which brings its rooms to rest."""
+    return {room: host.view(room) for room in host.known() if host.tier(room) >= Tier.BACKGROUND}
+
+
+def verdicts(ledger: Ledger, views: Mapping[str, RoomView], store: RoomStore) -> tuple[Verdict, Verdict, Verdict]:
+    """Compare what was fed with each reading: ``views`` of the rooms in memory, and ``store``, open again to read.
 
     A manager says of a live room that messages after ``held_after`` are in memory, but for its gaps, and those up to
     it in the log: the first reading takes it at its word. The third asks a new manager for each room, which sees only
-    what the store has: snapshots, and the log after them.
+    what the store has: snapshots, and the log after them. Memory: the largest room.
     """
     told = logged = restarted = Verdict()
     codec = SnapshotCodec()
     for room in ledger.rooms():
         log = _Log(store, room)
-        view = host.view(room) if host.tier(room) >= Tier.BACKGROUND else None
-        told += log.verdict(ledger, view)
+        told += log.verdict(ledger, views.get(room))
         logged += log.verdict(ledger, None)
         with_new = SyncHost(store=store, codec=codec, clock=lambda: 0.0)  # never closed: the store is not its own
         with_new.enter("reader", room)

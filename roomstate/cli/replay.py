@@ -17,7 +17,7 @@ from roomstate.cli.arguments import add_log_arguments, log_lines
 from roomstate.cli.logline import LogLine
 from roomstate.cli.play import LogClock, Player, manager_of
 from roomstate.cli.proof import Ledger
-from roomstate.cli.readback import verdicts
+from roomstate.cli.readback import live_views, verdicts
 from roomstate.cli.report import Report
 from roomstate.cli.terminal import Advance, Terminal
 from roomstate.cli.watch import Watch, peak_memory
@@ -77,9 +77,10 @@ def replay(args: argparse.Namespace, terminal: Terminal) -> Report:
         player = Player(manager_of(clock, args.cached_rooms, args.seed), store, clock, watch)
         with player.host, terminal.progress("messages", args.limit) as advance:
             messages, raw_bytes, began = _play(islice(lines, args.limit), player, ledger, watch, advance)
+            views = live_views(player.host)
         played, cpu, peak = perf_counter(), process_time() - cpu, peak_memory()
         with SQLiteStore(path, readonly=True) as store:
-            found = verdicts(ledger, player.host, store)
+            found = verdicts(ledger, views, store)
         return Report(
             messages=messages,
             rooms=len(ledger.rooms()),

@@ -10,7 +10,7 @@ from msgspec import structs
 from roomstate.cli.logline import LogLine
 from roomstate.cli.play import LogClock, Player, manager_of, message_of
 from roomstate.cli.proof import Ledger, Verdict
-from roomstate.cli.readback import verdicts
+from roomstate.cli.readback import live_views, verdicts
 from roomstate.cli.watch import Watch
 from roomstate.effects import LogEntry
 from roomstate.holding.view import RoomView
@@ -56,7 +56,7 @@ class Played:
         yield LogLine(20_301.0 if live else 90_000.0, "go", "bob", "hi", "1")
 
     def verdicts(self) -> tuple[Verdict, Verdict, Verdict]:
-        return verdicts(self.ledger, self.host, self.store)
+        return verdicts(self.ledger, live_views(self.host), self.store)
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -119,7 +119,7 @@ def test_a_message_missing_in_memory_is_lost_unless_a_gap_says_so(admits: bool) 
     host = Forgetful(store=store, clock=lambda: 1.0)
     host.enter("ada", "rust")
     host.gaps_told = (Gap(3, 4),) if admits else ()  # "c" lies at seq 4 and is the third: seq 3 holds nothing
-    told, logged, restarted = verdicts(ledger, host, store)
+    told, logged, restarted = verdicts(ledger, live_views(host), store)
     assert (told.in_gaps, told.lost, told.repeated) == ((1, 0, 1) if admits else (0, 1, 1))
     assert (told.holds, logged.holds, restarted.holds) == (admits, True, True)
 
