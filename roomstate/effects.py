@@ -122,7 +122,8 @@ class LoadHead(Struct, frozen=True):
 class LoadSnapshot(Struct, frozen=True):
     """Bring back a room for ``tier``: decode ``packed``, or where that is None the store's best snapshot for the tier.
 
-    With it bring the log that follows the image, at most the newest ``limit`` entries.
+    With it bring the log that follows the image, at most the newest ``limit`` entries. Where that leaves some out, the
+    store's newest snapshot of any tier serves better: of the image only what does not depend on messages is then used.
     """
 
     room_id: str

@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -145,17 +146,16 @@ def test_content_that_is_no_text(rooms: RoomStateManager, content: Any) -> None:
         refuses(
             rooms,
             InvalidValue,
-            lambda room=room: rooms.publish(room, MessageAdded(Message("m9", "bob", content, START))),
+            partial(rooms.publish, room, MessageAdded(Message("m9", "bob", content, START))),
         )
-        refuses(rooms, InvalidValue, lambda room=room: rooms.publish(room, MessageEdited("m1", content)))
+        refuses(rooms, InvalidValue, partial(rooms.publish, room, MessageEdited("m1", content)))
     rooms.check()
 
 
 def test_a_user_that_is_no_text_does_not_get_in_by_the_short_way(rooms: RoomStateManager) -> None:
-    for user in (b"bob", 5, ["bob"], ("bob",)):
-        refuses(
-            rooms, InvalidValue, lambda user=user: rooms.publish("rust", MessageAdded(Message("m9", user, "x", START)))
-        )
+    users: tuple[Any, ...] = (b"bob", 5, ["bob"], ("bob",))
+    for user in users:
+        refuses(rooms, InvalidValue, partial(rooms.publish, "rust", MessageAdded(Message("m9", user, "x", START))))
 
 
 @pytest.mark.parametrize("extra", [{"a": object()}, 5, [1], {"a": "\ud800"}, {1: 2}, {"a": NAN}, {"a": b"x"}])
@@ -174,8 +174,9 @@ def test_what_is_no_update(rooms: RoomStateManager) -> None:
     class NotOne:
         id = "m9"
 
-    for update in ("x", None, NotOne(), MessageAdded("x"), MessageAdded(None), MessageAdded(NotOne())):  # type: ignore[arg-type]
-        refuses(rooms, InvalidValue, lambda update=update: rooms.publish("rust", update))
+    updates: tuple[Any, ...] = ("x", None, NotOne(), MessageAdded("x"), MessageAdded(None), MessageAdded(NotOne()))  # type: ignore[arg-type]
+    for update in updates:
+        refuses(rooms, InvalidValue, partial(rooms.publish, "rust", update))
     for broken in (
         RoomConfigChanged("x"),  # type: ignore[arg-type]
         RoomConfigChanged(RoomConfig(slow_mode_duration=-1)),
@@ -184,8 +185,8 @@ def test_what_is_no_update(rooms: RoomStateManager) -> None:
         TypingChanged("ada", NAN),
         TypingChanged("ada", 301.0),
     ):
-        refuses(rooms, InvalidValue, lambda broken=broken: rooms.publish("rust", broken))
-        refuses(rooms, InvalidValue, lambda broken=broken: rooms.publish("at rest", broken))
+        refuses(rooms, InvalidValue, partial(rooms.publish, "rust", broken))
+        refuses(rooms, InvalidValue, partial(rooms.publish, "at rest", broken))
 
 
 def test_a_duplicate_id_with_other_content_is_told_and_changes_no_message(rooms: RoomStateManager) -> None:
@@ -210,9 +211,10 @@ def test_a_clock_that_goes_back_an_hour_stands_still(rooms: RoomStateManager) ->
 
 
 def test_the_outcome_of_an_unknown_request(rooms: RoomStateManager) -> None:
-    for request_id in (1, 0, -1, 10**9, "1", None, True):
-        refuses(rooms, InvalidValue, lambda request_id=request_id: rooms.complete(request_id, None))
-        refuses(rooms, InvalidValue, lambda request_id=request_id: rooms.fail(request_id, "x"))
+    ids: tuple[Any, ...] = (1, 0, -1, 10**9, "1", None, True)
+    for request_id in ids:
+        refuses(rooms, InvalidValue, partial(rooms.complete, request_id, None))
+        refuses(rooms, InvalidValue, partial(rooms.fail, request_id, "x"))
 
 
 def test_the_outcome_of_a_superseded_request_is_ignored() -> None:
@@ -381,8 +383,9 @@ def test_ui_state_is_bounded(rooms: RoomStateManager) -> None:
 
 
 def test_a_tick_of_nothing(rooms: RoomStateManager) -> None:
-    for limit in (0, -1, 1.5, True):
-        refuses(rooms, InvalidValue, lambda limit=limit: rooms.tick(limit=limit))
+    limits: tuple[Any, ...] = (0, -1, 1.5, True)
+    for limit in limits:
+        refuses(rooms, InvalidValue, partial(rooms.tick, limit=limit))
 
 
 def test_a_rule_that_raises_is_counted_and_loses_nothing() -> None:

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 
 from roomstate import (
     Limits,
+    Message,
     MessageAdded,
     MessageEdited,
     MessageRemoved,
@@ -188,9 +189,9 @@ class ManagerMachine(RuleBasedStateMachine):
     def post(self, room: str, user: str, text: str, reply: bool, stamped: bool) -> None:
         self.names += 1
         extra = {"reply_to": self.accepted[room][-1]} if reply and self.accepted.get(room) else {}
-        update = added(f"m{self.names}", user, text, **extra)
+        update = added(f"m{self.names}", user, text, None, **extra)
         if not stamped:
-            update = MessageAdded(type(update.message)(f"m{self.names}", user, text))
+            update = MessageAdded(Message(f"m{self.names}", user, text))
         self.publish(room, update)
 
     @rule(room=rooms, user=users, count=st.integers(2, 7))
@@ -521,7 +522,7 @@ MACHINES = (ManagerMachine, Relaxed, Logged, PressedNone, PressedLogged)
 
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)
 def test_the_manager_is_what_dicts_say(machine: type[ManagerMachine]) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine, settings=settings(max_examples=40, stateful_step_count=40, suppress_health_check=list(HealthCheck))
     )
 
@@ -529,6 +530,6 @@ def test_the_manager_is_what_dicts_say(machine: type[ManagerMachine]) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)
 def test_the_manager_is_what_dicts_say_for_long(machine: type[ManagerMachine]) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine, settings=settings(max_examples=250, stateful_step_count=80, suppress_health_check=list(HealthCheck))
     )

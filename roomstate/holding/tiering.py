@@ -168,9 +168,17 @@ class Tiering:
         if holding.kept is None:
             holding.kept = list(holding.undurable)
         holding.load_id = house.ask("load", holding.room_id)
-        packed = holding.packed.snapshot if holding.packed is not None else b""
+        packed = (
+            holding.packed.snapshot if holding.packed is not None and self._is_enough(holding, holding.packed) else b""
+        )
         limit = _TAIL * house.limits.messages(holding.tier)
         house.out.append(LoadSnapshot(holding.room_id, holding.load_id, holding.tier, packed or None, limit))
+
+    def _is_enough(self, holding: Holding, cached: CachedRoom) -> bool:
+        """Whether the packed snapshot has all that the tier holds; that of a room gone down to BACKGROUND may not."""
+        limits = self._house.limits
+        shallow = cached.head.ordinal > limits.background_messages
+        return not self._house.logged or holding.tier is Tier.BACKGROUND or not shallow
 
     def loaded(self, holding: Holding, result: Loaded, now: float) -> None:
         """Put together what was loaded, what was kept meanwhile, and what the live room alone knows.

@@ -87,7 +87,8 @@ def _load(effect: LoadSnapshot, store: RoomStore | None, codec: Codec) -> Loaded
     packed = effect.packed or store.load_snapshot(effect.room_id, effect.tier)
     image = _decode(effect.room_id, packed, codec)
     entries = _tail(effect, store, head, image)
-    if head is not None and _ends(image, entries) < head.position.seq:  # a newer snapshot bridges a hole in the log
+    cut = image is not None and entries and entries[0].seq > image.position.seq + 1
+    if cut or (head is not None and _ends(image, entries) < head.position.seq):  # a newer snapshot bridges the hole
         image = _decode(effect.room_id, store.load_snapshot(effect.room_id, Tier.CACHED), codec) or image
         entries = _tail(effect, store, head, image)
     return Loaded(head, image, entries)

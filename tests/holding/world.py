@@ -124,9 +124,15 @@ class NaiveStore:
 
     def load(self, shelf: Shelf, effect: LoadSnapshot) -> Loaded:
         image = self.packed[effect.packed] if effect.packed is not None else self.best(shelf, effect.tier)
+        entries = self.tail(shelf, image, effect.limit)
+        if image is not None and entries and entries[0].seq > image.position.seq + 1:  # cut: the newest image is better
+            image = self.best(shelf, Tier.CACHED)
+            entries = self.tail(shelf, image, effect.limit)
+        return Loaded(self.head(shelf), image, entries)
+
+    def tail(self, shelf: Shelf, image: RoomImage | None, limit: int) -> tuple[LogEntry, ...]:
         after = image.position.seq if image is not None else 0
-        entries = [entry for seq, entry in sorted(shelf.log.items()) if seq > after]
-        return Loaded(self.head(shelf), image, tuple(entries[-effect.limit :]))
+        return tuple([entry for seq, entry in sorted(shelf.log.items()) if seq > after][-limit:])
 
     def best(self, shelf: Shelf, tier: Tier) -> RoomImage | None:
         if tier is Tier.ACTIVE and Tier.ACTIVE in shelf.images:

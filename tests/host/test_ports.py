@@ -136,7 +136,7 @@ def test_a_log_with_a_hole_begins_after_it() -> None:
     store = store_with(4, ACTIVE=3, BACKGROUND=8)
     assert load(store) == Loaded(head(8), image(8, Tier.BACKGROUND), ())  # the log does not reach the head
     store.append("a", "e1", batch(9, 12))
-    assert load(store) == Loaded(head(11), image(3), batch(9, 12))  # and then it does: 4 to 8 are not held
+    assert load(store) == Loaded(head(11), image(8, Tier.BACKGROUND), batch(9, 12))  # it joins the newer one
     assert load(store, Tier.BACKGROUND) == Loaded(head(11), image(8, Tier.BACKGROUND), batch(9, 12))
 
 
