@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from attrs import frozen
+from msgspec import Struct
 
 from roomstate.errors import InvalidValue, UnknownRoom
 from roomstate.residency.adaptive import AdaptivePolicy
@@ -22,8 +22,7 @@ DEFAULT_TTL = TimeToLive()
 Packed = bytes  # inside the class, ``bytes`` is the property
 
 
-@frozen
-class CacheStats:
+class CacheStats(Struct, frozen=True):
     """What a cache has done since it was made. ``evictions`` has every reason, 0 or more."""
 
     hits: int

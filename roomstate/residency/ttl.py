@@ -8,7 +8,7 @@ import math
 from array import array
 from collections.abc import Iterable, Iterator
 
-from attrs import field, frozen
+from msgspec import Struct
 
 from roomstate.errors import InvalidValue
 
@@ -30,17 +30,7 @@ def positive(where: str, value: float) -> float:
     return value
 
 
-def _validate(instance: object, attribute: object, value: float) -> None:
-    positive(getattr(attribute, "name", "value"), value)
-
-
-def _window(instance: object, attribute: object, value: float) -> None:
-    if positive("window_s", value) > LONGEST_WINDOW_S:
-        raise InvalidValue("window_s", f"must be at most {LONGEST_WINDOW_S:g}, got {value!r}")
-
-
-@frozen
-class TimeToLive:
+class TimeToLive(Struct, frozen=True):
     """How long a room stays after it was last accessed or stored.
 
     ``base_s`` seconds, times ``medium`` after `medium_at` accesses within ``window_s`` seconds, times
@@ -53,13 +43,19 @@ class TimeToLive:
     5400.0
     """
 
-    base_s: float = field(default=1800.0, validator=_validate)
-    medium: float = field(default=2.0, validator=_validate)
-    high: float = field(default=3.0, validator=_validate)
-    window_s: float = field(default=3600.0, validator=_window)
+    base_s: float = 1800.0
+    medium: float = 2.0
+    high: float = 3.0
+    window_s: float = 3600.0
 
     medium_at = 3  #: accesses within the window that make a room MEDIUM
     high_at = 10  #: accesses within the window that make a room HIGH
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            positive(name, getattr(self, name))
+        if self.window_s > LONGEST_WINDOW_S:
+            raise InvalidValue("window_s", f"must be at most {LONGEST_WINDOW_S:g}, got {self.window_s!r}")
 
     def frequency(self, recent: Iterable[float], now: float) -> Frequency:
         """LOW, MEDIUM or HIGH from the times of the last accesses, newest first.
