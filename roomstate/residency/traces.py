@@ -29,7 +29,8 @@ OWN_WEIGHTS = 20
 """Weights kept per viewer: ten classes of unread messages, in quiet rooms and in busy ones."""
 PACE_S = 7 * 86_400.0
 """Seconds in which a room's pace fades to 1/e: a week, the longest rhythm of a chat."""
-_HALVING_S = PACE_S * 0.6931471805599453
+HALVING_S = PACE_S * 0.6931471805599453
+"""Seconds in which it fades to a half."""
 
 
 def mark(name: str) -> int:
@@ -95,15 +96,16 @@ class RoomTrace:
     def posted(self, user: int, now: float) -> None:
         """``user`` posted here; the first one ever is the room's starter. O(1)."""
         self.starter = self.starter or user
-        pace = 2.0 ** (self._pace - now / _HALVING_S) + 1.0 if self.messages else 1.0
-        self._pace = log2(pace) + now / _HALVING_S
+        pace = 2.0 ** (self._pace - now / HALVING_S) + 1.0 if self.messages else 1.0
+        self._pace = log2(pace) + now / HALVING_S
         self.posters = (user, *(other for other in self.posters if other != user))[:POSTERS]
         self.last = now
         self.messages += 1
 
-    def pace(self, now: float) -> int:
-        """How busy the room is: 0 for none, and one more for each doubling of the week's messages, up to 19."""
-        return max(0, min(19, int(self._pace - now / _HALVING_S) + 2)) if self.messages else 0
+    def pace(self, faded: float) -> int:
+        """How busy the room is, at ``faded`` times `HALVING_S`: 0 for none, one more for each doubling, up to 19."""
+        pace = int(self._pace - faded) + 2
+        return 0 if pace < 0 or not self.messages else pace if pace < 19 else 19
 
 
 class ViewerTrace:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomstate.residency.traces import CALLS, PACE_S, POSTERS, TRAIL, RoomTrace, Tally, ViewerTrace, mark
+from roomstate.residency.traces import CALLS, HALVING_S, PACE_S, POSTERS, TRAIL, RoomTrace, Tally, ViewerTrace, mark
 
 
 def room(number: int, place: int = 1) -> RoomTrace:
@@ -37,12 +37,12 @@ def test_pace_counts_doublings_of_the_last_week_and_fades() -> None:
     paces = []
     for at in range(16):
         one.posted(7, float(at))
-        paces.append(one.pace(float(at)))
+        paces.append(one.pace(at / HALVING_S))
     assert paces == sorted(paces)
     assert paces[0] == 2
     assert paces[-1] in (5, 6)
-    assert one.pace(PACE_S) < paces[-1]
-    assert one.pace(100.0 * PACE_S) == 0
+    assert one.pace(PACE_S / HALVING_S) < paces[-1]
+    assert one.pace(100.0 * PACE_S / HALVING_S) == 0
 
 
 def test_posters_are_the_last_distinct_ones_and_the_starter_stays() -> None:
