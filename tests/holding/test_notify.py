@@ -9,7 +9,7 @@ from roomstate import Everything, Keywords, Mentions, Replies
 from roomstate.errors import InvalidValue
 from roomstate.holding import notify
 from roomstate.holding.marking import Members
-from roomstate.holding.notify import Trigger, concerned, triggers
+from roomstate.holding.notify import NotificationRule, Trigger, concerned, triggers
 from roomstate.model import Marker
 from tests.holding.world import message
 
@@ -44,7 +44,7 @@ def test_keywords_are_whole_words_in_any_case() -> None:
 
 
 def test_the_first_rule_that_concerns_a_user_names_the_kind() -> None:
-    rules = [Mentions(), Everything(["ada", "cy"])]
+    rules: list[NotificationRule] = [Mentions(), Everything(["ada", "cy"])]
     assert concerned(rules, message("m1", content="@ada"), members("ada", "cy")) == {
         "ada": "mention",
         "cy": "everything",
