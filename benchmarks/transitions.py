@@ -7,8 +7,8 @@ The room holds 1000 messages, 100 users follow it and have read markers, and the
 * fill: ``complete`` of that `LoadSnapshot` with a freshly decoded snapshot of 1000 messages.
 
 The baseline, taken in the same turn, puts the same 1000 messages into a ``deque`` and into a dict by id: the least that
-holds them and finds them. The collector is on, as in a program. On a machine that is shared, the slowest of a hundred
-calls are those in which somebody else was running: the same calls' CPU time is printed beside.
+holds them and finds them. The collector is on, as in a program. Goals are held against CPU time: on a machine that is
+shared, the slowest of a hundred calls are those in which somebody else was running. The wall clock is printed beside.
 """
 
 from __future__ import annotations
@@ -91,12 +91,9 @@ def run() -> Iterator[Figure]:
     for _ in range(REPETITIONS):
         cycle(rooms, clocks)
     for name, (what, limit) in WHAT.items():
-        for share, how in ((0.99, "p99"), (0.5, "p50")):
+        cpu, bare = percentile(clocks.cpu[name], 0.99), percentile(clocks.cpu["bare"], 0.99)
+        yield at_most(f"{what}, p99 of {REPETITIONS}", cpu, limit, "ms", bare)
+        for share, how in ((0.99, "p99 by the wall clock"), (0.5, "median by the wall clock")):
             wall, bare = percentile(clocks.wall[name], share), percentile(clocks.wall["bare"], share)
-            if share == 0.99:
-                yield at_most(f"{what}, {how} of {REPETITIONS}", wall, limit, "ms", bare)
-                cpu, bare = percentile(clocks.cpu[name], share), percentile(clocks.cpu["bare"], share)
-                yield Figure(what="  CPU time of the same", value=cpu, unit="ms", baseline=bare, ratio=cpu / bare)
-            else:
-                yield Figure(what=f"  {how}", value=wall, unit="ms", baseline=bare, ratio=wall / bare)
+            yield Figure(what=f"  {how}", value=wall, unit="ms", baseline=bare, ratio=wall / bare)
     rooms.check()
