@@ -83,11 +83,10 @@ def _skipped(reads: ReadState, messages: int) -> None:
 
 
 def folded(reads: ReadState) -> dict[str, Marker]:
-    """Return the markers as values that need no memory of what was removed. O(markers)."""
+    """Return the markers as values that take no more off what is unread than there is. O(markers)."""
     markers = reads.image()
-    for user, marker in markers.items():
-        marker.own = max(0, reads.ordinal - marker.ordinal - reads.unread(user).messages.value)
-        marker.cut = not reads.unread(user).messages.exact
+    for marker in markers.values():
+        marker.own = max(0, min(marker.own, reads.ordinal - marker.ordinal))
     return markers
 
 
