@@ -27,7 +27,7 @@ class LogClock:
     """The time of the log: ``now`` in seconds since 1970, which never goes back."""
 
     def __init__(self) -> None:
-        self.now = 0.0
+        self.now: float = 0.0
 
     def __call__(self) -> float:
         """Return it, as a manager's ``clock`` does."""
@@ -84,7 +84,7 @@ class Player:
     """
 
     def __init__(self, manager: RoomStateManager, store: RoomStore, clock: LogClock, watch: Watch) -> None:
-        self.host = SyncHost(manager, store=store, deliver=watch.delivered)
+        self.host: SyncHost = SyncHost(manager, store=store, deliver=watch.delivered)
         self._clock = clock
         self._watch = watch
         self._at: dict[str, tuple[str, float]] = {}  # viewer -> the room last posted in, and when

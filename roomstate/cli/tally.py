@@ -35,7 +35,7 @@ class Tally:
         """Bytes of log text read so far, decompressed."""
         self.skipped = 0
         """Lines that are whole but are no messages: joins, parts, topics, the log's own notes."""
-        self.damaged = 0
+        self.damaged: int = 0
         """Lines that could not be read."""
         self._on_damage = on_damage
 

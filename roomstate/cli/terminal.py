@@ -28,8 +28,8 @@ class Terminal:
     """Where a command writes. ``quiet`` leaves progress and hints out."""
 
     def __init__(self, out: TextIO | None = None, err: TextIO | None = None, *, quiet: bool = False) -> None:
-        self.out = out or sys.stdout
-        self.err = err or sys.stderr
+        self.out: TextIO = out or sys.stdout
+        self.err: TextIO = err or sys.stderr
         self._rich = has_rich()
         self._quiet = quiet
         if not self._rich and not quiet and self.err.isatty():

@@ -70,8 +70,8 @@ class Watch:
 
     def __init__(self) -> None:
         self.transitions: dict[tuple[Tier, Tier], array[float]] = {}
-        self.visits = {frequency: Visits() for frequency in Frequency}
-        self.levels = {tier: Level() for tier in (Tier.ACTIVE, Tier.BACKGROUND, Tier.CACHED)}
+        self.visits: dict[Frequency, Visits] = {frequency: Visits() for frequency in Frequency}
+        self.levels: dict[Tier, Level] = {tier: Level() for tier in (Tier.ACTIVE, Tier.BACKGROUND, Tier.CACHED)}
         self.counts: Counter[str] = Counter()
         self._room_s = dict.fromkeys(Tier, 0.0)
         self._since: dict[str, tuple[Tier, float]] = {}

@@ -225,7 +225,7 @@ class GhostTable:
     """
 
     def __init__(self) -> None:
-        self.size = _LEAST_GHOSTS
+        self.size: int = _LEAST_GHOSTS
         self._clear()
 
     def take(self, at: int) -> tuple[int, int]:
@@ -245,6 +245,6 @@ class GhostTable:
                 self.sums[at], self.traits[at], self.last[at] = checksum, trait, last
 
     def _clear(self) -> None:
-        self.sums = array("I", bytes(4 * self.size))
-        self.traits = array("H", bytes(2 * self.size))
-        self.last = array("I", bytes(4 * self.size))
+        self.sums: array[int] = array("I", bytes(4 * self.size))
+        self.traits: array[int] = array("H", bytes(2 * self.size))
+        self.last: array[int] = array("I", bytes(4 * self.size))

@@ -101,8 +101,8 @@ class BlendedPredictor:
         max_viewers: int = 10_000,
         max_rooms: int = 20_000,
     ) -> None:
-        self.max_viewers = at_least("max_viewers", max_viewers, 1)
-        self.max_rooms = at_least("max_rooms", max_rooms, 1)
+        self.max_viewers: int = at_least("max_viewers", max_viewers, 1)
+        self.max_rooms: int = at_least("max_rooms", max_rooms, 1)
         self._place = place
         self._viewers: OrderedDict[str, ViewerTrace] = OrderedDict()
         self._rooms: OrderedDict[str, RoomTrace] = OrderedDict()  # the most recent last

@@ -66,12 +66,12 @@ class RoomCache:
         batch_fraction: float = 0.0,
         ghosts: int | None = None,
     ) -> None:
-        self.max_rooms = _at_least("max_rooms", max_rooms, 1)
-        self.max_bytes = _at_least("max_bytes", max_bytes, 1)
+        self.max_rooms: int = _at_least("max_rooms", max_rooms, 1)
+        self.max_bytes: int = _at_least("max_bytes", max_bytes, 1)
         if not 0.0 <= batch_fraction <= 1.0:
             raise InvalidValue("batch_fraction", f"must lie in [0, 1], got {batch_fraction!r}")
         self.batch_fraction = batch_fraction
-        self.policy = policy if policy is not None else AdaptivePolicy()
+        self.policy: EvictionPolicy = policy if policy is not None else AdaptivePolicy()
         self.ttl = ttl
         self._rows = Rows(_at_least("ghosts", 4 * max_rooms if ghosts is None else ghosts, 0))
         self._wheel = Wheel()

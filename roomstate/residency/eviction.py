@@ -93,7 +93,7 @@ class ScoredPolicy:
 
     def __init__(self, scorer: Scorer) -> None:
         self.scorer = scorer
-        self.faults = 0  #: how often the scorer raised, or gave no finite number
+        self.faults: int = 0  #: how often the scorer raised, or gave no finite number
         self._order = scorer.order
         self._origin: float | None = None  # the instant at which AGED scores are compared
         self._heap = HeapIndex(near=self._order is Order.AGED)

@@ -26,7 +26,7 @@ class OnlineSoftmax:
     """
 
     def __init__(self, size: int) -> None:
-        self.weights = [0.0] * size
+        self.weights: list[float] = [0.0] * size
         self._moved = [1e-3] * size
 
     def chances(self, scores: Sequence[float]) -> list[float]:

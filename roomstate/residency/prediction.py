@@ -139,7 +139,7 @@ class RoomNumbers:
     """
 
     def __init__(self, max_rooms: int) -> None:
-        self.max_rooms = at_least("max_rooms", max_rooms, 1)
+        self.max_rooms: int = at_least("max_rooms", max_rooms, 1)
         self._numbers: OrderedDict[str, int] = OrderedDict()
         self._rooms: dict[int, str] = {}
         self._next = 0
@@ -200,8 +200,8 @@ class RecencyPredictor:
     """
 
     def __init__(self, *, max_viewers: int = 10_000, rooms_per_viewer: int = 20, max_rooms: int = 100_000) -> None:
-        self.max_viewers = at_least("max_viewers", max_viewers, 1)
-        self.rooms_per_viewer = at_least("rooms_per_viewer", rooms_per_viewer, 2)
+        self.max_viewers: int = at_least("max_viewers", max_viewers, 1)
+        self.rooms_per_viewer: int = at_least("rooms_per_viewer", rooms_per_viewer, 2)
         self._numbers = RoomNumbers(max_rooms)
         self._visits: OrderedDict[str, list[int]] = OrderedDict()  # most recent first
         self._preferences: OrderedDict[str, tuple[str, ...]] = OrderedDict()
@@ -305,9 +305,9 @@ class MarkovPredictor:
         successors: int = 32,
         max_rooms: int = 100_000,
     ) -> None:
-        self.max_viewers = at_least("max_viewers", max_viewers, 1)
-        self.max_contexts = at_least("max_contexts", max_contexts, 3)
-        self.successors = at_least("successors", successors, 2)
+        self.max_viewers: int = at_least("max_viewers", max_viewers, 1)
+        self.max_contexts: int = at_least("max_contexts", max_contexts, 3)
+        self.successors: int = at_least("successors", successors, 2)
         self._numbers = RoomNumbers(max_rooms)
         self._trails: OrderedDict[str, Context] = OrderedDict()
         self._counts: OrderedDict[Context, dict[int, int]] = OrderedDict()

@@ -65,10 +65,10 @@ class ReuseModel:
 
     def __init__(self, parents: Sequence[int]) -> None:
         self._parents = tuple(parents)
-        self.one = 1.0
-        self.back = [0.0] * (AGES * len(parents))
-        self.lost = self.back[:]
-        self.worth = worth_of(_UNTAUGHT) * len(parents)
+        self.one: float = 1.0
+        self.back: list[float] = [0.0] * (AGES * len(parents))
+        self.lost: list[float] = self.back[:]
+        self.worth: list[float] = worth_of(_UNTAUGHT) * len(parents)
 
     def learn(self, keep: float) -> None:
         """Work out the worth again, then let the counts fade to ``keep`` of what they are. O(classes)."""

@@ -35,7 +35,7 @@ class Rows:
         self.ids: list[str] = []
         self._stored = array("d")
         self._accessed = array("d")
-        self.accesses = array("I")
+        self.accesses: array[int] = array("I")
         self._priority = array("B")
         self._hints = array("I")  # messages, mentions (8 bits each), likelihood (16), in one
         self._gaps = array("H")  # between accesses, a ring of _GAPS for each row

@@ -84,13 +84,15 @@ class RoomTrace:
     __slots__ = ("_pace", "begun", "followers", "last", "messages", "name", "number", "place", "posters", "starter")
 
     def __init__(self, name: str, number: int, place: int, now: float) -> None:
-        self.name, self.number, self.place = name, number, place
-        self.begun = now
-        self.last = now
-        self.messages = 0
-        self.starter = 0
+        self.name: str = name
+        self.number: int = number
+        self.place: int = place
+        self.begun: float = now
+        self.last: float = now
+        self.messages: int = 0
+        self.starter: int = 0
         self.posters: tuple[int, ...] = ()
-        self.followers = Tally(FOLLOWERS, 0.98)
+        self.followers: Tally = Tally(FOLLOWERS, 0.98)
         self._pace = 0.0  # log2 of the faded count of messages, plus the time in halvings
 
     def posted(self, user: int, now: float) -> None:
@@ -133,20 +135,20 @@ class ViewerTrace:
     )
 
     def __init__(self) -> None:
-        self.rooms = array("I", [0]) * TRAIL
-        self.at = array("d", [0]) * TRAIL  # time of the last visit
-        self.seen = array("I", [0]) * TRAIL  # the room's messages at that time
-        self.often = array("f", [0]) * TRAIL  # turns, faded by 5 % each
-        self.habit = array("f", [0]) * TRAIL  # turns, faded by 1 % each
-        self.turn = array("B", [0]) * TRAIL  # own messages in the last turn there, up to 4
-        self.peers = Tally(PEERS, 0.97)
-        self.places = Tally(PLACES, 0.97)
-        self.weights = array("f", [0]) * OWN_WEIGHTS
+        self.rooms: array[int] = array("I", [0]) * TRAIL
+        self.at: array[float] = array("d", [0]) * TRAIL  # time of the last visit
+        self.seen: array[int] = array("I", [0]) * TRAIL  # the room's messages at that time
+        self.often: array[float] = array("f", [0]) * TRAIL  # turns, faded by 5 % each
+        self.habit: array[float] = array("f", [0]) * TRAIL  # turns, faded by 1 % each
+        self.turn: array[int] = array("B", [0]) * TRAIL  # own messages in the last turn there, up to 4
+        self.peers: Tally = Tally(PEERS, 0.97)
+        self.places: Tally = Tally(PLACES, 0.97)
+        self.weights: array[float] = array("f", [0]) * OWN_WEIGHTS
         self.preferred: tuple[int, ...] = ()
         self.called: tuple[int, ...] = ()
-        self.last = 0.0
-        self.turns = 0
-        self.elsewhere = 0.5  # faded share of turns to rooms that were no candidates
+        self.last: float = 0.0
+        self.turns: int = 0
+        self.elsewhere: float = 0.5  # faded share of turns to rooms that were no candidates
 
     def turned(self, room: RoomTrace) -> None:
         """The viewer turned to ``room``, which is another than before. O(TRAIL)."""

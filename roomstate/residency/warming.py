@@ -92,11 +92,11 @@ class Warmer:
         max_watched: int = 4096,
     ) -> None:
         self.predictor = predictor
-        self.least_chance = _within("least_chance", least_chance, 0.0, 1.0)
-        self.waste = _within("waste", waste, 0.0, 1e6)
-        self.max_loads = at_least("max_loads", max_loads, 0)
-        self.max_open = at_least("max_open", max_open, 0)
-        self.max_watched = at_least("max_watched", max_watched, 1)
+        self.least_chance: float = _within("least_chance", least_chance, 0.0, 1.0)
+        self.waste: float = _within("waste", waste, 0.0, 1e6)
+        self.max_loads: int = at_least("max_loads", max_loads, 0)
+        self.max_open: int = at_least("max_open", max_open, 0)
+        self.max_watched: int = at_least("max_watched", max_watched, 1)
         self._stay = float(at_least("stay", stay, 1))
         self._least = self.least_chance
         self._reader = predictor if isinstance(predictor, Reader) else _ByProbability(predictor)

@@ -352,8 +352,12 @@ class Timeline:
         self.horizon = max(self.horizon, max([message.timestamp for message in dropped]))
         ids = self.ids
         names = [message.id for message in dropped]
-        for name in names:
-            del ids[name]
+        if cut > len(self._messages):  # fewer stay than go
+            kept = {message.id: ids[message.id] for message in self._messages}
+            self.ids = dict.fromkeys(self.tombstones, _REMOVED) | kept
+        else:
+            for name in names:
+                del ids[name]
         if self.recent is None:
             self.recent = RecentIds()
         self.recent.add(names)

@@ -35,7 +35,7 @@ class DictionaryTrainer:
             raise InvalidValue("max_bytes", f"must be at least size_bytes, {size_bytes}, got {max_bytes}")
         self.size_bytes = size_bytes
         self.max_bytes = max_bytes
-        self.held_bytes = 0
+        self.held_bytes: int = 0
         self._added = 0
         self._samples: deque[tuple[bool, bytes]] = deque()
 
