@@ -236,6 +236,15 @@ def test_a_repeated_message_is_a_duplicate_and_one_with_other_content_a_misfit()
     assert do(live, MessageAdded(message())) == Change(Outcome.DUPLICATE, "was removed, or has left the window")
 
 
+def test_a_message_that_is_older_than_what_was_dropped_is_new_if_its_id_is() -> None:
+    live = room(Tier.BACKGROUND)
+    for number in range(1, 30):
+        do(live, MessageAdded(message(f"m{number}", second=number)))
+    assert do(live, MessageAdded(message("m2", second=2))).outcome is Outcome.DUPLICATE
+    assert do(live, MessageAdded(message("late", second=2))) is APPLIED
+    assert live.timeline.messages()[-1].id == "late"
+
+
 def test_a_removal_tells_what_was_removed_and_keeps_late_copies_out() -> None:
     live = room()
     do(live, MessageAdded(message()))
