@@ -470,7 +470,7 @@ class ManagerMachine(RuleBasedStateMachine):
             holding, reads = house.holdings.get(room), house.reads_of(room)
             if reads is None or (holding is not None and (not holding.idle or holding.kept is not None)):
                 continue
-            numbered = self.numbered(room)
+            numbered = self.numbered(room) if reads.head else {}  # what was read is forgotten: it counts anew
             seen: dict[str, tuple[int, str, str]] = {}
             for seq, update in sorted(numbered.items()):
                 if isinstance(update, MessageAdded):

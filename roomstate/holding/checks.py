@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,8 +9,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from roomstate.errors import InvalidValue
-from roomstate.model import EMPTY, UNSTAMPED, Message, MessageLike, Tier
-from roomstate.room.reduce import check_message
+from roomstate.model import UNSTAMPED, Message, Tier, check_message
 from roomstate.updates import KINDS, MessageAdded, Update
 
 __all__ = ["MAX_TIME", "MAX_UI_STATE", "checked", "instant", "json_value", "limit", "positive", "tier"]
@@ -73,25 +71,11 @@ def checked(update: Update, now: float) -> Update:
 
 
 def _checked_message(update: MessageAdded, now: float) -> MessageAdded:
-    message: MessageLike = update.message
-    if type(message) is Message:
-        if message.timestamp is UNSTAMPED:
-            message = structs.replace(message, timestamp=datetime.fromtimestamp(now, UTC))
-            update = MessageAdded(message)
-        if message.badges:
-            json_value("message.badges", list(message.badges))
-    elif not isinstance(message, MessageLike):
-        raise InvalidValue("message", f"must have id, user, content, timestamp and extra, got {type(message).__name__}")
+    message = update.message
+    if type(message) is Message and message.timestamp is UNSTAMPED:
+        message = structs.replace(message, timestamp=datetime.fromtimestamp(now, UTC))
+        update = MessageAdded(message)
     check_message(message)
-    if not message.content.isascii():
-        try:
-            message.content.encode()
-        except UnicodeEncodeError:
-            raise InvalidValue("message.content", "has a lone surrogate, which UTF-8 cannot carry") from None
-    if message.extra is not EMPTY:
-        if not isinstance(message.extra, dict) and (message.extra or not isinstance(message.extra, Mapping)):
-            raise InvalidValue("message.extra", f"must be a dict, got {type(message.extra).__name__}")
-        json_value("message.extra", dict(message.extra))
     return update
 
 
