@@ -176,15 +176,20 @@ def test_a_viewer_takes_less_than_two_kilobytes() -> None:
     for at in range(len(rooms) * 20):  # everything common is in place
         blend.visited("first", rooms[at * 7 % 40], float(at))
         blend.activity(rooms[at * 7 % 40], f"user-{at % 30}", "message", float(at))
-    gc.collect()
-    tracemalloc.start()
-    before = tracemalloc.get_traced_memory()[0]
-    for at, viewer in enumerate(viewers):
+
+    def live(at: int, viewer: str) -> None:
         blend.preferences(viewer, rooms[:4])
         for turn in range(TRAIL):
             blend.visited(viewer, rooms[(at + turn) % 40], 1000.0 + at)
             blend.activity(rooms[(at + turn) % 40], viewer, "message", 1000.0 + at)
         blend.activity(rooms[at % 40], viewer, "mention", 1000.0 + at)
+
+    live(0, "one before")  # so that what the first run of a line costs (coverage keeps records) is paid
+    gc.collect()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for at, viewer in enumerate(viewers):
+        live(at, viewer)
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
