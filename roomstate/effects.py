@@ -20,7 +20,7 @@ The others ask for no answer. An `Event` is a fact: nothing need be done about i
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -30,6 +30,7 @@ from roomstate.position import Gap, Position
 from roomstate.updates import Update
 
 __all__ = [
+    "ANSWERS",
     "AppendLog",
     "Appended",
     "Audience",
@@ -300,6 +301,17 @@ class Misfit(Struct, frozen=True):
     update: Update
     reason: str
 
+
+ANSWERS: Final[dict[type[Struct], tuple[type[Any], ...]]] = {
+    LoadHead: (Head, type(None)),
+    LoadSnapshot: (Loaded,),
+    LoadLog: (tuple,),
+    AppendLog: (Appended,),
+    SaveSnapshot: (bytes,),
+    FetchMessages: (Recovered,),
+    RequestRecovery: (Recovered, Loaded),
+}
+"""What ``complete`` takes for each effect that is answered: the table above, for programs."""
 
 Effect: TypeAlias = (
     LoadHead

@@ -200,7 +200,7 @@ def check_message(message: MessageLike) -> None:
         raise InvalidValue("message.timestamp", "must be a datetime with a time zone")
     if extra is not EMPTY:
         _check_extra(extra if isinstance(message, Message) or not isinstance(extra, Mapping) else dict(extra))
-    if isinstance(message, Message) and message.badges:
+    if isinstance(message, Message) and message.badges != ():
         _check_badges(message.badges)
 
 

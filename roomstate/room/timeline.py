@@ -35,6 +35,7 @@ _REMOVED = -1  # the position of a removed message's id
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 _NO_NOTE = Annotation()
+_NO_BADGES = ()  # there is only one empty tuple
 
 _time_key = attrgetter("timestamp", "id")
 
@@ -218,7 +219,7 @@ class Timeline:
         if (
             type(message) is not Message
             or message.extra is not EMPTY
-            or message.badges
+            or message.badges is not _NO_BADGES
             or type(message_id) is not str
             or type(user) is not str
             or type(content) is not str

@@ -1,0 +1,76 @@
+"""Write the pages of the reference that are tables of the program: `python docs/generate.py`.
+
+`tests/test_stale.py` fails when one of them is not what this would write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from roomstate.effects import ANSWERS
+from roomstate.model import Tier
+from roomstate.room import tiers
+from roomstate.room.reduce import MEANINGS, Meaning
+from roomstate.updates import KINDS, LOGGED
+
+REFERENCE = Path(__file__).resolve().parent / "reference"
+NOTE = "This page is written by `python docs/generate.py`; a test fails when it is stale.\n\n"
+MEANS = {
+    Meaning.HELD: "it changes what the tier holds",
+    Meaning.COUNTED: "only a number that the tier holds changes",
+    Meaning.LOGGED: "it takes its seq and reaches the log; nothing of it is held here",
+    Meaning.MISFIT: "it means nothing here: it is counted, and comes back as a `Misfit`",
+}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def meanings() -> str:
+    """What each kind of update means at each tier."""
+    order = sorted(Tier, reverse=True)
+    rows = (
+        [f"`{kind.__name__}`", "yes" if kind in LOGGED else "no", *(MEANINGS[tier, kind].value for tier in order)]
+        for kind in KINDS
+    )
+    words = "".join(f"- **{meaning.value}**: {why}.\n" for meaning, why in MEANS.items())
+    return (
+        "# What updates mean\n\n" + NOTE + "An update has a meaning at every tier. A logged one takes a seq of the "
+        "room's log at each of them, so that it is there when the room is held again.\n\n"
+        + table(["update", "logged", *(tier.name for tier in order)], rows)
+        + "\n"
+        + words
+    )
+
+
+def answers() -> str:
+    """What each effect is answered with."""
+    rows = (
+        [f"`{effect.__name__}`", " or ".join("None" if kind is type(None) else f"`{kind.__name__}`" for kind in kinds)]
+        for effect, kinds in ANSWERS.items()
+    )
+    return (
+        "# What answers effects\n\n"
+        + NOTE
+        + "An effect with a `request_id` is answered once, by `complete(request_id, "
+        "result)` or by `fail(request_id, error)`. The others ask for no answer. See [effects](effects.md).\n\n"
+        + table(["effect", "`complete` takes"], rows)
+    )
+
+
+PAGES: dict[str, Callable[[], str]] = {"transitions.md": tiers.render, "meanings.md": meanings, "answers.md": answers}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
