@@ -1,1 +1,5 @@
-"""What a host imports in its own tests: contracts that its plug-ins run, strategies, a simulator."""
+"""What a host imports in its own tests: contracts that its plug-ins run, and a journal of a manager's calls.
+
+Subclass a contract with pytest and give it your own store, eviction policy, scorer or predictor: `contracts_store`,
+`contracts_eviction`, `contracts_prediction`. `journal` records the calls of a manager and plays them again.
+"""
