@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Literal
 
-from roomstate.effects import Appended, Deliver, Head, Loaded, Recovered
+from roomstate.effects import Deliver
 from roomstate.errors import InvalidValue, TooManyRooms, UnknownRoom
 from roomstate.holding import checks
+from roomstate.holding.answering import Answers, Outputs
 from roomstate.holding.checks import MAX_TIME
 from roomstate.holding.durability import Durability
 from roomstate.holding.following import Following
 from roomstate.holding.interests import Allowance, Interests
 from roomstate.holding.notify import Mentions, NotificationRule, Replies
-from roomstate.holding.reading import Readings
-from roomstate.holding.record import Bounds, Holding, House, Output, Request
+from roomstate.holding.record import Bounds, Holding, House
 from roomstate.holding.tiering import Tiering
 from roomstate.model import EMPTY, MessageLike, Tier, check_id
 from roomstate.residency.cache import RoomCache
@@ -26,17 +26,9 @@ from roomstate.updates import LOGGED, MessageAdded, Update
 
 __all__ = ["RoomStateManager"]
 
-Outputs = tuple[Output, ...]
 _NOTHING: Final[Outputs] = ()
 _HOST_BURST_S = 10.0  # seconds' worth of the host's own promotions at once: what a start needs
 _MAX_UI_STATES = 1000  # viewers' UI states of one room
-_ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
-    "head": (Head, type(None)),
-    "load": (Loaded,),
-    "append": (Appended,),
-    "save": (bytes,),
-    "fetch": (Recovered,),
-}
 
 
 def _random_epoch() -> str:
@@ -46,7 +38,7 @@ def _random_epoch() -> str:
     return token_hex(8)
 
 
-class RoomStateManager(Readings):
+class RoomStateManager(Answers):
     """Holds the state of many rooms in tiers. Performs no I/O: what must be done comes back as effects.
 
     Every verb returns a tuple of effects and events, in order (`roomstate.effects`); the caller carries the effects
@@ -360,82 +352,6 @@ class RoomStateManager(Readings):
         self._following.connected(self._live(room_id), now)
         return self._end(now)
 
-    # -- answers -----------------------------------------------------------------------------------------------------
-
-    def complete(self, request_id: int, result: object = None, *, now: float | None = None) -> Outputs:
-        """Answer an effect with its result, as the table in `roomstate.effects` says.
-
-        An answer that is no longer wanted is ignored. Raises ``InvalidValue`` for a request that was never made, or a
-        result of another type: the request is then still open.
-        """
-        now = self._begin(now)
-        request = self._request(request_id)
-        if request is None:
-            return _NOTHING
-        if not isinstance(result, _ANSWERS[request.kind]):
-            wanted = " or ".join(kind.__name__ for kind in _ANSWERS[request.kind])
-            raise InvalidValue("result", f"must be {wanted} for this request, got {type(result).__name__}")
-        holding = self._holdings[request.room_id]
-        if isinstance(result, Appended):
-            self._durability.appended(holding, result)
-            self._tiering.settle(holding, now)
-        elif isinstance(result, Loaded):
-            self._load_in(holding, result, now)
-        elif isinstance(result, bytes):
-            self._tiering.leaving.saved(holding, result, now)
-        elif isinstance(result, Recovered):
-            self._following.recovered(holding, result, now)
-        else:
-            assert result is None or isinstance(result, Head)
-            self._tiering.head_found(holding, result, now)
-        self._house.forget(request_id)
-        return self._end(now)
-
-    def _load_in(self, holding: Holding, result: Loaded, now: float) -> None:
-        try:
-            self._tiering.loaded(holding, result, now)
-        except (TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, InvalidValue):
-                raise
-            raise InvalidValue("result", f"is not what a room is made of: {error}") from error
-        self._following.resume(holding)
-
-    def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
-        """Answer an effect with the reason why it could not be carried out.
-
-        What was held stays; it is tried again at a deadline, with growing pauses. Raises as `complete`.
-        """
-        now = self._begin(now)
-        request = self._request(request_id)
-        if request is None:
-            return _NOTHING
-        holding = self._holdings[request.room_id]
-        self._house.forget(request_id)
-        self._house.counts["failed", request.kind] += 1
-        self._failed(request.kind, holding, str(error), now)
-        return self._end(now)
-
-    def _failed(self, kind: str, holding: Holding, reason: str, now: float) -> None:
-        if kind == "append":
-            self._durability.append_failed(holding, reason, now)
-        elif kind == "load":
-            self._tiering.load_failed(holding, reason, now)
-        elif kind == "save":
-            self._tiering.leaving.failed(holding, reason, now)
-        elif kind == "fetch":
-            self._following.fetch_failed(holding, reason, now)
-        else:
-            holding.head_id = 0
-            self._house.save_failed(holding, "head", reason, now)
-
-    def _request(self, request_id: int) -> Request | None:
-        if isinstance(request_id, bool) or not isinstance(request_id, int):
-            raise InvalidValue("request_id", f"must be an int, got {request_id!r}")
-        request = self._house.requests.get(request_id)
-        if request is None and not 0 < request_id <= self._house.last_request:
-            raise InvalidValue("request_id", f"no such request was made: {request_id!r}")
-        return request
-
     # -- time --------------------------------------------------------------------------------------------------------
 
     def tick(self, *, now: float | None = None, limit: int = 1000) -> Outputs:
@@ -509,23 +425,3 @@ class RoomStateManager(Readings):
                 del room.ui_state[next(iter(room.ui_state))]
         room.changes += 1
         return self._end(now)
-
-    # -- the frame of every verb -------------------------------------------------------------------------------------
-
-    def _begin(self, now: float | None) -> float:
-        """Return the one instant of this call, never before that of an earlier one, and start its outputs."""
-        if now is None:
-            now = self._clock()
-        checks.instant(now)
-        self._house.out.clear()
-        return max(self._now, now)
-
-    def _end(self, now: float) -> Outputs:
-        """Keep the budget, and hand over what the call put out."""
-        house = self._house
-        self._now = now
-        if house.over > 0:
-            self._tiering.press(now)
-        outputs = tuple(house.out)
-        house.out.clear()
-        return outputs

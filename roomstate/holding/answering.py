@@ -1,0 +1,127 @@
+"""How a call begins and ends, and what the host answers to what it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias
+
+from roomstate.effects import Appended, Head, Loaded, Recovered
+from roomstate.errors import InvalidValue
+from roomstate.holding import checks
+from roomstate.holding.durability import Durability
+from roomstate.holding.following import Following
+from roomstate.holding.reading import Readings
+from roomstate.holding.record import Holding, Output, Request
+
+__all__ = ["Answers", "Outputs"]
+
+Outputs: TypeAlias = tuple[Output, ...]
+_ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
+    "head": (Head, type(None)),
+    "load": (Loaded,),
+    "append": (Appended,),
+    "save": (bytes,),
+    "fetch": (Recovered,),
+}
+
+
+class Answers(Readings):
+    """The answering verbs of `RoomStateManager`, which is the one class that has them."""
+
+    _clock: Callable[[], float]
+    _durability: Durability
+    _following: Following
+
+    def complete(self, request_id: int, result: object = None, *, now: float | None = None) -> Outputs:
+        """Answer an effect with its result, as the table in `roomstate.effects` says.
+
+        An answer that is no longer wanted is ignored. Raises ``InvalidValue`` for a request that was never made, or a
+        result of another type: the request is then still open.
+        """
+        now = self._begin(now)
+        request = self._request(request_id)
+        if request is None:
+            return ()
+        if not isinstance(result, _ANSWERS[request.kind]):
+            wanted = " or ".join(kind.__name__ for kind in _ANSWERS[request.kind])
+            raise InvalidValue("result", f"must be {wanted} for this request, got {type(result).__name__}")
+        holding = self._holdings[request.room_id]
+        if isinstance(result, Appended):
+            self._durability.appended(holding, result)
+            self._tiering.settle(holding, now)
+        elif isinstance(result, Loaded):
+            self._load_in(holding, result, now)
+        elif isinstance(result, bytes):
+            self._tiering.leaving.saved(holding, result, now)
+        elif isinstance(result, Recovered):
+            self._following.recovered(holding, result, now)
+        else:
+            assert result is None or isinstance(result, Head)
+            self._tiering.head_found(holding, result, now)
+        self._house.forget(request_id)
+        return self._end(now)
+
+    def _load_in(self, holding: Holding, result: Loaded, now: float) -> None:
+        try:
+            self._tiering.loaded(holding, result, now)
+        except (TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, InvalidValue):
+                raise
+            raise InvalidValue("result", f"is not what a room is made of: {error}") from error
+        self._following.resume(holding)
+
+    def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
+        """Answer an effect with the reason why it could not be carried out.
+
+        What was held stays; it is tried again at a deadline, with growing pauses. Raises as `complete`.
+        """
+        now = self._begin(now)
+        request = self._request(request_id)
+        if request is None:
+            return ()
+        holding = self._holdings[request.room_id]
+        self._house.forget(request_id)
+        self._house.counts["failed", request.kind] += 1
+        self._failed(request.kind, holding, str(error), now)
+        return self._end(now)
+
+    def _failed(self, kind: str, holding: Holding, reason: str, now: float) -> None:
+        if kind == "append":
+            self._durability.append_failed(holding, reason, now)
+        elif kind == "load":
+            self._tiering.load_failed(holding, reason, now)
+        elif kind == "save":
+            self._tiering.leaving.failed(holding, reason, now)
+        elif kind == "fetch":
+            self._following.fetch_failed(holding, reason, now)
+        else:
+            holding.head_id = 0
+            self._house.save_failed(holding, "head", reason, now)
+
+    def _request(self, request_id: int) -> Request | None:
+        if isinstance(request_id, bool) or not isinstance(request_id, int):
+            raise InvalidValue("request_id", f"must be an int, got {request_id!r}")
+        request = self._house.requests.get(request_id)
+        if request is None and not 0 < request_id <= self._house.last_request:
+            raise InvalidValue("request_id", f"no such request was made: {request_id!r}")
+        return request
+
+    # -- the frame of every verb -------------------------------------------------------------------------------------
+
+    def _begin(self, now: float | None) -> float:
+        """Return the one instant of this call, never before that of an earlier one, and start its outputs."""
+        if now is None:
+            now = self._clock()
+        checks.instant(now)
+        self._house.out.clear()
+        return max(self._now, now)
+
+    def _end(self, now: float) -> Outputs:
+        """Keep the budget, and hand over what the call put out."""
+        house = self._house
+        self._now = now
+        if house.over > 0:
+            self._tiering.press(now)
+        outputs = tuple(house.out)
+        house.out.clear()
+        return outputs
