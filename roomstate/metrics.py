@@ -15,9 +15,11 @@ __all__ = ["Stats"]
 class Stats(Struct, frozen=True):
     """One reading of a manager.
 
-    ``rooms`` and ``bytes`` are by tier (UNLOADED holds neither). ``undurable_bytes`` wait for the log. ``counts`` are
-    since the manager was made, by labels: ``("transition", from, to)``, ``("update", kind, outcome)``,
-    ``("lookup", "hit" | "miss", frequency)``, ``("eviction", reason)``, ``("signal", name)``, ``("rejected", error)``.
+    ``rooms`` and ``bytes`` are by tier; at UNLOADED are rooms that only wait for their log, and what was read of rooms
+    at rest. ``undurable_bytes`` wait for the log. ``counts`` are since the manager was made, by labels:
+    ``("transition", from, to)``, ``("update", kind, outcome)``, ``("lookup", "hit" | "miss", frequency)``,
+    ``("eviction", reason)``, ``("signal", name)``, ``("failed", request)``, ``("receipt", "dropped")``,
+    ``("rule", "failed", error)``.
     """
 
     rooms: Mapping[Tier, int]

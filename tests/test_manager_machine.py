@@ -85,6 +85,7 @@ class ManagerMachine(RuleBasedStateMachine):
         self.configs: dict[str, RoomConfig] = {}
         self.truth: dict[str, dict[int, Update]] = {}  # without a log: what this process has numbered
         self.truth_epoch: dict[str, str] = {}
+        self.taken_again: set[str] = set()  # rooms that took a message again which an eviction had made them forget
         self.start()
 
     def start(self) -> None:
@@ -217,6 +218,7 @@ class ManagerMachine(RuleBasedStateMachine):
             if seq is not None and seq == holding.seq:
                 update = MessageAdded(holding.room.timeline.get(name))  # type: ignore[arg-type]
                 self.removed.get(room, set()).discard(name)
+                self.taken_again.add(room)
                 self.number(room, update)
 
     @rule(room=rooms, data=st.data())
@@ -468,7 +470,11 @@ class ManagerMachine(RuleBasedStateMachine):
         house = self.manager._house
         for room in ROOMS:
             holding, reads = house.holdings.get(room), house.reads_of(room)
-            if reads is None or (holding is not None and (not holding.idle or holding.kept is not None)):
+            if (
+                room in self.taken_again
+                or reads is None
+                or (holding is not None and (not holding.idle or holding.kept is not None))
+            ):
                 continue
             numbered = self.numbered(room) if reads.head else {}  # what was read is forgotten: it counts anew
             seen: dict[str, tuple[int, str, str]] = {}

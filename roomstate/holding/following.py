@@ -152,6 +152,5 @@ class Following:
         self._house.retry(holding, "fetch", now)
 
     def retry(self, holding: Holding) -> None:
-        """Ask again for a gap that nobody is filling."""
-        if not holding.fetch_id:
-            self.resume(holding)
+        """Ask again for the gap whose fetch has failed."""
+        self.resume(holding)

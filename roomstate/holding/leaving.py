@@ -77,8 +77,7 @@ class Leaving:
     def ask(self, holding: Holding) -> None:
         """Ask for the image that is on its way to be saved, for the first time or again."""
         image = holding.saving
-        if image is None or holding.save_id:
-            return
+        assert image is not None
         holding.save_id = self._house.ask("save", holding.room_id)
         self._house.out.append(SaveSnapshot(holding.room_id, holding.save_id, image))
 
@@ -175,8 +174,8 @@ class Leaving:
     def purge(self, room_id: str) -> None:
         """Drop a cached room."""
         packed = self._house.cache.pop(room_id)
-        if packed is not None:
-            self._gone(room_id, "purged", len(packed))
+        assert packed is not None
+        self._gone(room_id, "purged", len(packed))
 
     def _gone(self, room_id: str, reason: str, size: int) -> None:
         house = self._house

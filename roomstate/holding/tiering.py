@@ -98,8 +98,6 @@ class Tiering:
         house.set_tier(holding.room_id, old, target)
         holding.tier = target
         holding.touched = max(holding.touched, now)
-        if holding.epoch and holding.waiting:
-            self._durability.flush_waiting(holding, now)
         if self._lacks(holding):
             self.load(holding)
 
@@ -281,11 +279,11 @@ class Tiering:
         """Do again what failed: the append, the head, the load, or the save."""
         if kind == "append":
             self._durability.append(holding)
-        elif kind == "head" and holding.waiting:
+        elif kind == "head":
             self._durability.find_head(holding)
-        elif kind == "load" and holding.kept is not None and not holding.load_id:
+        elif kind == "load":
             self.load(holding)
-        elif kind == "save":
+        else:
             self.leaving.ask(holding)
         self._file(holding.room_id)
 

@@ -147,3 +147,24 @@ def test_a_room_is_foreign_or_ones_own() -> None:
     assert not world.rooms.view("irc").members_complete
     with pytest.raises(InvalidValue, match="received, not published"):
         world.do("publish", "irc", added("m2"))
+
+
+def test_a_gap_may_be_filled_while_the_room_is_being_loaded() -> None:
+    world = World("none")
+    hear(world, "m1")
+    world.now += 1800
+    world.settled("tick")
+    assert world.rooms.tier("irc") is Tier.CACHED
+    source(world, "m2")
+    world.do("receive", "irc", added("m3"), cursor="m3")
+    source(world, "m3", "m4")
+    load = world.host.todo["irc"].popleft()
+    fetch = world.do("disconnected", "irc")[-1]
+    world.host.todo.clear()
+    world.host.take(world.rooms.complete(fetch.request_id, Recovered((message("m4"),))))
+    world.do("connected", "irc")
+    assert world.rooms.status("irc") is Status.LOADING
+    world.host.take(world.rooms.complete(load.request_id, world.store.perform(load)))
+    assert world.ids("irc") == ["m1", "m3", "m4"]
+    assert world.rooms.status("irc") is Status.READY
+    world.check()

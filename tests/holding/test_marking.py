@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from roomstate import MessageRemoved, Tier
 from roomstate.effects import LogEntry
 from roomstate.holding.marking import folded, vanished
@@ -125,3 +127,40 @@ def test_a_message_removed_below_the_window_is_at_least() -> None:
     world.settled("publish", "rust", MessageRemoved("m1"))  # again: known to be gone
     assert unread(world) == ("6+", "0+")
     assert world.rooms.tier("rust") is Tier.BACKGROUND
+
+
+def test_receipts_that_waited_for_a_load_are_taken_when_it_comes() -> None:
+    world = World()
+    world.settled("enter", "v", "rust", user="ada")
+    world.post("m1", "m2", "m3")
+    world.settled("leave", "v", "rust")
+    world.do("enter", "v", "rust", user="ada")
+    world.do("mark_read", "v", "rust", "m2")
+    assert unread(world) == ("3", "0")
+    world.host.settle()
+    assert unread(world) == ("1", "0")
+
+
+def test_replies_since_the_snapshot_count_after_a_restart() -> None:
+    world = World()
+    world.settled("enter", "v", "rust", user="ada")
+    world.post("m1", user="ada")
+    world.settled("leave", "v", "rust")
+    world.settled("publish", "rust", added("m2", "bob", "re", reply_to="m1"))
+    world.settled("publish", "rust", added("m3", "bob", "re", reply_to="nothing"))
+    again = World(store=world.store)
+    again.settled("enter", "v", "rust", user="ada")
+    assert unread(again) == ("2", "1")
+
+
+def test_markers_from_a_snapshot_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.settled("enter", "v", "rust", user="ada")
+    world.settled("enter", "w", "rust", user="bob")
+    world.settled("disconnect", "v")
+    world.settled("disconnect", "w")
+    world.post("m1")
+    monkeypatch.setattr("roomstate.holding.marking.MAX_MARKERS", 1)
+    again = World(store=world.store)
+    again.settled("enter", "x", "rust", user="cy")
+    assert list(again.rooms._holdings["rust"].reads.markers) == ["cy"]

@@ -470,3 +470,31 @@ def test_removals_and_reactions_at_rest_reach_the_room() -> None:
     world.settled("enter", "v", "rust", user="ada")
     assert world.ids() == ["m2"]
     assert world.rooms.view("rust").annotations["m2"].reactions == {"+1": ("bob",)}
+
+
+def test_the_log_may_say_of_anything_that_it_had_it() -> None:
+    world = World()
+    world.settled("enter", "v", "rust")
+    (append,) = world.do("publish", "rust", ReactionAdded("m1", "bob", "+1"))
+    assert world.rooms.complete(append.request_id, Appended(1, (1,))) == ()
+    world.check()
+
+
+def test_pressure_leaves_what_is_pinned_and_what_is_on_its_way_to_the_log() -> None:
+    cache = RoomCache()
+    world = World(cache=cache, max_bytes=9000)
+    world.settled("follow", "v", "pinned")
+    world.settled("leave", "v", "pinned")
+    cache.pin("pinned")
+    world.settled("follow", "v", "busy")
+    world.do("publish", "busy", added("m1"))
+    world.do("promote", "big")
+    world.host.todo.pop("big")
+    world.now += 1
+    world.do("publish", "busy", added("m2", content="x" * 9000))
+    assert world.rooms.tier("pinned") is Tier.CACHED
+    assert world.rooms.tier("busy") is Tier.BACKGROUND
+    world.host.settle()
+    assert world.rooms.tier("busy") <= Tier.CACHED
+    assert world.rooms.tier("pinned") is Tier.CACHED
+    world.check()
