@@ -117,6 +117,17 @@ def test_ticks_do_only_so_much_at_a_time() -> None:
     assert {world.rooms.tier(f"room {number}") for number in range(5)} == {Tier.BACKGROUND}
 
 
+def test_a_tick_does_only_so_many_retries_at_a_time() -> None:
+    world = World()
+    for number in range(5):
+        world.do("publish", f"room {number}", added("m1"))
+        world.host.refuse(f"room {number}")
+        world.host.answer()
+    world.now += 1
+    assert len(world.do("tick", limit=2)) == 2
+    assert len(world.do("tick")) == 3
+
+
 def test_a_copy_catches_up_from_its_token_or_starts_again() -> None:
     world = World("logged")
     world.settled("enter", "v", "rust")

@@ -376,6 +376,7 @@ def test_a_busy_room_and_too_much_that_is_not_durable() -> None:
 def test_ui_state_is_bounded(rooms: RoomStateManager) -> None:
     refuses(rooms, InvalidValue, lambda: rooms.set_ui_state("v", "rust", "x" * 70_000))
     refuses(rooms, InvalidValue, lambda: rooms.set_ui_state("v", "rust", {1: object()}))
+    refuses(rooms, InvalidValue, lambda: rooms.set_ui_state("v", "rust", {1: 2}))
     for number in range(1002):
         rooms.enter(f"w{number}", "rust")
         rooms.set_ui_state(f"w{number}", "rust", number)

@@ -285,3 +285,13 @@ def test_rules_may_be_none() -> None:
     world.post("m1", "m2", content="@ada")  # nobody has a marker
     world.settled("publish", "rust", UserJoined(User("bob")))
     assert world.rooms.tier("rust") is Tier.ACTIVE
+
+
+def test_a_receipt_for_a_room_at_rest_waits_for_its_message() -> None:
+    world = World()
+    world.settled("enter", "v", "rust", user="ada")
+    world.post("m1", "m2")
+    world.settled("leave", "v", "rust")
+    world.settled("publish", "rust", ReceiptRead("ada", "m1"))
+    world.settled("enter", "v", "rust", user="ada")
+    assert str(world.rooms.unread("ada", "rust").messages) == "1"
