@@ -113,7 +113,11 @@ class ManagerMachine(RuleBasedStateMachine):
         self.host = Host(self.manager, self.store)
         self.delivered: dict[str, list[tuple[str, int]]] = {}
         self.interests: dict[tuple[str, str], tuple[Tier, float]] = {}
-        self.clock = 0.0  # the latest instant that the manager was told
+
+    @property
+    def clock(self) -> float:
+        """The latest instant that the manager was told."""
+        return self.manager._now
 
     # -- calling -----------------------------------------------------------------------------------------------------
 
@@ -125,7 +129,6 @@ class ManagerMachine(RuleBasedStateMachine):
         except RoomStateError as error:
             assert describe(self.manager) == before, f"{verb}{args} was refused, and has changed something"
             return error
-        self.clock = max(self.clock, self.now)
         self.host.take(result[1] if verb == "demote" else result)
         return result
 
@@ -310,12 +313,10 @@ class ManagerMachine(RuleBasedStateMachine):
     def answer(self, data: st.DataObject, repeat: bool) -> None:
         at = data.draw(st.integers(0, len(self.host.answers) - 1))
         self.host.answer(at, repeat=repeat, now=self.now)
-        self.clock = max(self.clock, self.now)
 
     @rule()
     def catch_up(self) -> None:
         self.host.settle(self.now)
-        self.clock = max(self.clock, self.now)
 
     @rule(seconds=st.sampled_from((0.1, 1.0, 10.0, 35.0, 100.0, -3600.0, 4000.0)))
     def wait(self, seconds: float) -> None:
