@@ -29,7 +29,7 @@ from roomstate.model import MessageLike, Notification, Tier
 from roomstate.position import Position
 from roomstate.room.reduce import MEANINGS, Change, Meaning, Outcome, apply
 from roomstate.room.states import ActiveRoom
-from roomstate.room.timeline import text_bytes
+from roomstate.room.weight import text_bytes
 from roomstate.updates import (
     LOGGED,
     MessageAdded,

@@ -13,8 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from roomstate.errors import InvalidValue
 from roomstate.model import Annotation, Message, MessageLike
-from roomstate.room.timeline import MAX_TOMBSTONES, PER_MESSAGE, Timeline
-from roomstate.room.weight import annotation_bytes, json_bytes, text_bytes
+from roomstate.room.timeline import Timeline
+from roomstate.room.weight import PER_MESSAGE, annotation_bytes, json_bytes, text_bytes
+from roomstate.room.window import MAX_TOMBSTONES
 from tests.room.strategies import START, Line, badges, extras, message, texts, times, users
 
 NOTE = Annotation(reactions={"+": ("ada",)})
