@@ -33,7 +33,7 @@ def empty(
     Of a log that has only begun (at seq 0 of a known epoch) all members are known: there are none.
     """
     kind = ActiveRoom if tier is Tier.ACTIVE else BackgroundRoom
-    timeline = Timeline(limits.messages(tier), limits.room_bytes, by_time=by_time, after=head, ordinal=ordinal)
+    timeline = Timeline(limits.messages(tier), limits.room_bytes, by_time=by_time, dropped_to=head, gone=ordinal)
     room = kind(room_id=room_id, epoch=epoch, timeline=timeline, head=head, floor=head)
     if limits.digest is not None:
         _digest_into(room, limits.digest())

@@ -18,7 +18,7 @@ __all__ = ["Timeline"]
 _NO_NOTE = Annotation()
 
 
-class Timeline(Window):
+class Timeline(Window, eq=False, gc=False):
     """A `Window` into which messages may come late, and in which they may change.
 
     >>> from datetime import UTC, datetime
@@ -32,8 +32,6 @@ class Timeline(Window):
     ('message b', True, False)
     """
 
-    __slots__ = ()
-
     def insert(self, message: MessageLike, seq: int) -> None:
         """Add a message where its position (``by_time``: its timestamp and id) puts it; the oldest may be dropped.
 
@@ -43,7 +41,7 @@ class Timeline(Window):
         self._settle()
         if self.by_time:
             index = bisect_left(self._messages, time_key(message), key=time_key)
-        elif seq < self._after:
+        elif seq < self.dropped_to:
             index = 0
         else:
             index = bisect_right(self._messages, seq, key=self._seq)
@@ -51,7 +49,7 @@ class Timeline(Window):
         self._messages.insert(index, message)
         self._bytes += messages_bytes((message,))
         self._weighed += 1
-        if seq < self._after and not self.by_time:
+        if seq < self.dropped_to and not self.by_time:
             self._sweep(1)
         self._settle()
 
@@ -71,8 +69,8 @@ class Timeline(Window):
         self._messages[:0] = fresh
         if self.by_time:
             self._messages.sort(key=time_key)
-        self._after = after
-        self._gone -= len(fresh)
+        self.dropped_to = after
+        self.gone -= len(fresh)
         self._bytes += messages_bytes(fresh)
         self._weighed += len(fresh)
         self._settle()
@@ -104,7 +102,7 @@ class Timeline(Window):
         old = self._messages[index]
         note = self.annotations.get(message.id)
         seq = self._take(index)
-        self._gone -= 1
+        self.gone -= 1
         if self.by_time and old.timestamp != message.timestamp:
             self.insert(message, seq)
         else:
@@ -148,7 +146,7 @@ class Timeline(Window):
 
     def count_to(self, ordinal: int) -> None:
         """Let `ordinal` be at least this: the log counts messages that turned out to be held already. O(1)."""
-        self._gone += max(0, ordinal - self.ordinal)
+        self.gone += max(0, ordinal - self.ordinal)
 
     def bury(self, message_ids: Iterable[str]) -> None:
         """Leave tombstones for those of the ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
@@ -167,6 +165,6 @@ class Timeline(Window):
         message = self._messages.pop(index)
         self._bytes -= messages_bytes((message,))
         self._weighed -= 1
-        self._gone += 1
+        self.gone += 1
         self._shed(message.id)
         return self.ids.pop(message.id)

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import attrgetter
 
+from msgspec import Struct, field
+
 from roomstate.errors import InvalidValue
 from roomstate.model import EMPTY, MAX_ID, Annotation, Message, MessageLike, check_bound, check_message
 from roomstate.room.recent import RecentIds
@@ -37,7 +39,7 @@ _is_ascii = str.isascii  # called like this it also finds what is no str, for no
 time_key = attrgetter("timestamp", "id")
 
 
-class Window:
+class Window(Struct, eq=False, gc=False):
     """At most ``max_messages`` messages, and at most ``max_bytes`` of them (the newest always stays), in order.
 
     The order is that of positions; with ``by_time`` it is that of (timestamp, id), for sources without positions.
@@ -45,7 +47,9 @@ class Window:
     ``(after, head]`` that was ever added is held, or was removed. ``horizon`` is the newest timestamp ever dropped:
     only a message that is not newer can be a repetition of one that is no longer held. ``ids`` has the position of
     every message held, and -1 for the removed ones in ``tombstones``; ``annotations`` what has gathered on messages
-    held. To be read only: they are changed through methods.
+    held. To be read only: they are changed through methods. A window may begin at a position (``dropped_to``) with so
+    many messages ``gone`` before it. It is a struct so that the garbage collector does not walk it: with 100,000 rooms
+    that was half of its pause.
 
     Raises ``InvalidValue`` for bounds below 1. Its default of 16 MiB is sixteen times a room of 1000 messages of 1 kB.
 
@@ -58,52 +62,26 @@ class Window:
     (['b', 'c'], 1, 3, True)
     """
 
-    __slots__ = (
-        "_after",
-        "_bytes",
-        "_extras",
-        "_gone",
-        "_messages",
-        "_settle_at",
-        "_weighed",
-        "annotations",
-        "by_time",
-        "horizon",
-        "ids",
-        "max_bytes",
-        "max_messages",
-        "on_drop",
-        "recent",
-        "tombstones",
-    )
+    max_messages: int
+    max_bytes: int = 1 << 24
+    by_time: bool = False
+    dropped_to: int = 0  # the newest position dropped; `after` counts those as well that wait to be swept out
+    gone: int = 0  # messages ever added that are no longer in the list
+    horizon: datetime = _ALWAYS
+    annotations: dict[str, Annotation] = field(default_factory=dict)
+    tombstones: dict[str, None] = field(default_factory=dict)
+    recent: RecentIds | None = None
+    on_drop: Callable[[Sequence[MessageLike]], None] | None = None
+    ids: dict[str, int] = field(default_factory=dict)
+    _messages: list[MessageLike] = field(default_factory=list)
+    _bytes: int = 0
+    _weighed: int = 0  # the messages before this index count in _bytes
+    _extras: dict[str, int] = field(default_factory=dict)  # what a message's host fields weigh; in _bytes at once
+    _settle_at: int = 0  # the length at which to settle
 
-    def __init__(
-        self,
-        max_messages: int,
-        max_bytes: int = 1 << 24,
-        *,
-        by_time: bool = False,
-        after: int = 0,
-        ordinal: int = 0,
-    ) -> None:
-        check_bound("max_messages", max_messages)
-        check_bound("max_bytes", max_bytes)
-        self.max_messages: int = max_messages
-        self.max_bytes: int = max_bytes
-        self.by_time: bool = by_time
-        self.horizon: datetime = _ALWAYS
-        self.annotations: dict[str, Annotation] = {}
-        self.tombstones: dict[str, None] = {}
-        self.recent: RecentIds | None = None
-        self.on_drop: Callable[[Sequence[MessageLike]], None] | None = None
-        self.ids: dict[str, int] = {}
-        self._after = after
-        self._messages: list[MessageLike] = []
-        self._bytes = 0
-        self._weighed = 0  # the messages before this index count in _bytes
-        self._extras: dict[str, int] = {}  # what the host's own fields of a message weigh; counts in _bytes at once
-        self._gone = ordinal  # messages ever added that are no longer in the list
-        self._settle_at = 0  # the length at which to settle
+    def __post_init__(self) -> None:
+        check_bound("max_messages", self.max_messages)
+        check_bound("max_bytes", self.max_bytes)
 
     @property
     def _start(self) -> int:
@@ -115,7 +93,7 @@ class Window:
     @property
     def after(self) -> int:
         """How far back the window reaches: below this position nothing is held, and at it perhaps not all. O(1)."""
-        return max(self._after, self._last_seq(self._messages[: self._start]))
+        return max(self.dropped_to, self._last_seq(self._messages[: self._start]))
 
     def _last_seq(self, messages: Sequence[MessageLike]) -> int:
         if not messages:
@@ -125,7 +103,7 @@ class Window:
     @property
     def ordinal(self) -> int:
         """How many messages were ever added to the room, as far as it knows. O(1)."""
-        return self._gone + len(self._messages)
+        return self.gone + len(self._messages)
 
     @property
     def bytes(self) -> int:
@@ -297,8 +275,8 @@ class Window:
             return
         dropped = self._messages[:cut]
         del self._messages[:cut]
-        self._after = max(self._after, self._last_seq(dropped))
-        self._gone += cut
+        self.dropped_to = max(self.dropped_to, self._last_seq(dropped))
+        self.gone += cut
         self._weighed -= cut
         self._bytes -= messages_bytes(dropped)
         self.horizon = max(self.horizon, max([message.timestamp for message in dropped]))

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
@@ -131,7 +130,7 @@ class Window(RuleBasedStateMachine):
             assert self.timeline.knows(again.id) or again.id not in self.naive.buried
             assert not self.timeline.add(again, self.seq + 1)
 
-    @rule(number=st.integers(1, 40), content=texts, at=times, extra=extras)
+    @rule(number=st.integers(1, 12), content=texts, at=times, extra=extras)
     def edit(self, number: int, content: str, at: datetime, extra: Any) -> None:
         self.settle()
         name = f"m{number}"
@@ -150,7 +149,7 @@ class Window(RuleBasedStateMachine):
             self.naive.held[index] = (new, seq)
         self.settle()
 
-    @rule(number=st.integers(1, 40), note=st.sampled_from([NOTE, Annotation(START), Annotation()]))
+    @rule(number=st.integers(1, 12), note=st.sampled_from([NOTE, Annotation(START), Annotation()]))
     def annotate(self, number: int, note: Annotation) -> None:
         name = f"m{number}"
         held = self.naive.index(name) is not None
@@ -161,7 +160,7 @@ class Window(RuleBasedStateMachine):
                 del self.naive.notes[name]
         self.settle()
 
-    @rule(number=st.integers(1, 50), bury=st.booleans())
+    @rule(number=st.integers(1, 14), bury=st.booleans())
     def remove(self, number: int, bury: bool) -> None:
         name = f"m{number}"
         index = self.naive.index(name)
@@ -239,15 +238,11 @@ def filled(count: int, most: int = 1000, **options: Any) -> Timeline:
     return timeline
 
 
-@pytest.mark.parametrize("most", [0, -1, 2.5, float("nan"), None, "9"])
-def test_bounds_are_whole_numbers_of_at_least_1(most: Any) -> None:
-    with pytest.raises(InvalidValue, match="max_messages: must be an int of at least 1"):
-        Timeline(most)
-    with pytest.raises(InvalidValue, match="max_bytes: must be an int of at least 1"):
-        Timeline(1, most)
+def test_a_timeline_is_resized_to_whole_numbers_of_at_least_1() -> None:
     timeline = filled(3)
-    with pytest.raises(InvalidValue, match="max_messages"):
-        timeline.resize(most)
+    for most in (0, -1):
+        with pytest.raises(InvalidValue, match="max_messages: must be an int of at least 1"):
+            timeline.resize(most)
     assert (len(timeline), timeline.max_messages) == (3, 1000)
 
 
@@ -268,6 +263,15 @@ def test_removing_what_waits_to_be_swept_out_leaves_a_tombstone() -> None:
     timeline.check()
 
 
+def test_an_annotation_of_what_is_not_held_is_not_kept() -> None:
+    timeline = filled(1)
+    assert not timeline.annotate("m9", NOTE)
+    assert timeline.annotate("m1", NOTE)
+    timeline.replace(message("m1", content="edited"))
+    assert timeline.annotations == {"m1": NOTE}
+    timeline.check()
+
+
 def test_tombstones_are_bounded_and_the_oldest_go() -> None:
     timeline = filled(1)
     timeline.bury(f"gone{number}" for number in range(MAX_TOMBSTONES + 2))
@@ -279,64 +283,8 @@ def test_tombstones_are_bounded_and_the_oldest_go() -> None:
     timeline.check()
 
 
-def test_ids_that_left_the_window_are_remembered() -> None:
-    timeline = filled(200, most=10)
-    assert all(timeline.knows(f"m{number}") for number in range(1, 201))
-    assert not timeline.add(message("m1", second=1), 201)
-    assert timeline.horizon >= START + timedelta(seconds=180)
-
-
-@pytest.mark.parametrize(
-    "unsound",
-    [
-        Message("", "bob", "hi", START),
-        Message("x" * 513, "bob", "hi", START),
-        Message(b"m1", "bob", "hi", START),  # type: ignore[arg-type]
-        Message(b"m1", b"bob", b"hi", START),  # type: ignore[arg-type]
-        Message("\ud800", "bob", "hi", START),
-        Message("m1", "", "hi", START),
-        Message("m1", None, "hi", START),  # type: ignore[arg-type]
-        Message("m1", "\udfff", "hi", START),
-        Message("m1", "bob", b"hi", START),  # type: ignore[arg-type]
-        Message("m1", "bob", ["hi"], START),  # type: ignore[arg-type]
-        Message("m1", "bob", "\ud800", START),
-        Message("m1", "bob", "x" * ((1 << 18) + 1), START),
-        Message("m1", "bob", "hi", START, ("mod", 1)),  # type: ignore[arg-type]
-        Message("m1", "bob", "hi", START, (), {"a": {1, 2}}),
-        Message("m1", "bob", "hi", START, (), [1]),  # type: ignore[arg-type]
-        Line("m1", "bob", "hi", START, None),  # type: ignore[arg-type]
-    ],
-)
-def test_the_short_way_leaves_out_what_is_not_sound(unsound: MessageLike) -> None:
-    timeline = filled(3, most=2)
-    before = (timeline.messages(), timeline.ids.copy(), timeline.ordinal, timeline.bytes)
-    with contextlib.suppress(TypeError):
-        assert not timeline.add(unsound, 4)
-    assert (timeline.messages(), timeline.ids, timeline.ordinal, timeline.bytes) == before
-
-
-@pytest.mark.parametrize(
-    "strange",
-    [
-        None,
-        object(),
-        Message(1, "bob", "hi", START),  # type: ignore[arg-type]
-        Message(["m1"], "bob", "hi", START),  # type: ignore[arg-type]
-        Message("m1", "bob", None, START),  # type: ignore[arg-type]
-        Message("m1", "bob", "hi", datetime(2026, 1, 1)),  # noqa: DTZ001
-        Message("m1", "bob", "hi", 0.0),  # type: ignore[arg-type]
-    ],
-)
-def test_the_short_way_never_takes_what_is_no_message(strange: Any) -> None:
-    timeline = filled(3, most=2)
-    before = (timeline.messages(), timeline.ids.copy(), timeline.ordinal, timeline.bytes)
-    with contextlib.suppress(TypeError, AttributeError):
-        assert not timeline.add(strange, 4)
-    assert (timeline.messages(), timeline.ids, timeline.ordinal, timeline.bytes) == before
-
-
 def test_older_messages_go_before_those_held_and_count_once() -> None:
-    timeline = Timeline(4, after=4, ordinal=4)
+    timeline = Timeline(4, dropped_to=4, gone=4)
     timeline.append(message("m5", second=5), 5)
     older = [message(f"m{number}", second=number) for number in (2, 3, 3, 4, 5)]
     timeline.prepend(older, [2, 3, 3, 4, 4], 1)
@@ -352,19 +300,11 @@ def test_older_messages_go_before_those_held_and_count_once() -> None:
 
 
 def test_older_messages_find_their_times() -> None:
-    timeline = Timeline(4, by_time=True, ordinal=2)
+    timeline = Timeline(4, by_time=True, gone=2)
     timeline.insert(message("b", second=2), 3)
     timeline.prepend([message("c", second=3), message("a", second=1)], [1, 2], 0)
     assert [held.id for held in timeline] == ["a", "b", "c"]
     assert timeline.seqs() == (2, 3, 1)
-    timeline.check()
-
-
-def test_the_newest_stays_whatever_it_weighs() -> None:
-    timeline = Timeline(10, 1000)
-    timeline.add(message("m1"), 1)
-    timeline.add(message("m2", content="x" * 5000, second=1), 2)
-    assert [held.id for held in timeline] == ["m2"]
     timeline.check()
 
 
@@ -377,17 +317,3 @@ def test_who_listens_is_told_of_what_leaves_once() -> None:
     timeline.remove("m29")
     timeline.sweep()
     assert told == [f"m{number}" for number in range(1, 28)]
-
-
-@given(st.lists(st.tuples(texts, extras), max_size=30))
-def test_bytes_do_not_depend_on_when_they_are_asked(contents: list[tuple[str, Any]]) -> None:
-    asked, unasked = Timeline(10), Timeline(10)
-    for seq, (content, extra) in enumerate(contents, 1):
-        new = Message(f"m{seq}", "bob", content, START + timedelta(seconds=seq), (), extra)
-        assert asked.add(new, seq)
-        assert asked.bytes
-        assert unasked.add(new, seq)
-    asked.sweep()
-    unasked.sweep()
-    assert asked._bytes == unasked._bytes
-    assert len(asked) == min(len(contents), 10)
