@@ -82,8 +82,8 @@ def read_on(connection: sqlite3.Connection, key: int, after: int, limit: int) ->
 
 def mark(connection: sqlite3.Connection, rooms: Sequence[tuple[str, str]]) -> None:
     """Set rooms aside, each with its reason, so that nobody builds on what is damaged; the first reason stays."""
-    put = "UPDATE room SET damage = ?2 WHERE room_id = ?1 AND damage IS NULL"
-    connection.executemany(put, rooms)
+    put = "UPDATE room SET damage = :damage WHERE room_id = :room_id AND damage IS NULL"
+    connection.executemany(put, [{"room_id": room_id, "damage": reason} for room_id, reason in rooms])
 
 
 def append(connection: sqlite3.Connection, room_id: str, epoch: str, rows: Sequence[Row]) -> Appended:
