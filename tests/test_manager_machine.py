@@ -218,7 +218,9 @@ class ManagerMachine(RuleBasedStateMachine):
     def note_silently(self, room: str, name: str) -> None:
         """Without a log a room that was evicted, or is being loaded, takes a message again."""
         holding = self.manager._holdings.get(room)
-        if holding is not None and holding.room is not None and holding.seq not in self.truth.get(room, {}):
+        if holding is None or holding.room is None:
+            return
+        if holding.epoch != self.truth_epoch.get(room) or holding.seq not in self.truth.get(room, {}):
             seq = holding.room.timeline.seq_of(name)
             if seq is not None and seq == holding.seq:
                 update = MessageAdded(holding.room.timeline.get(name))  # type: ignore[arg-type]
