@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Generator
 from datetime import UTC
 from typing import get_args
 from zoneinfo import ZoneInfo
@@ -40,7 +40,7 @@ def add_log_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the synthetic day (default 0)")
 
 
-def log_lines(args: argparse.Namespace, terminal: Terminal) -> tuple[Iterator[LogLine], Tally]:
+def log_lines(args: argparse.Namespace, terminal: Terminal) -> tuple[Generator[LogLine, None, None], Tally]:
     """The messages that the arguments ask for, and the tally of reading them.
 
     Raises what :func:`roomstate.cli.logs.read` raises; damage is named on the terminal, or ends the reading.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -36,7 +36,7 @@ _SIGNS: tuple[tuple[re.Pattern[bytes], Format], ...] = (
 )
 
 
-def read(paths: Sequence[str], options: ReadOptions, tally: Tally) -> Iterator[LogLine]:
+def read(paths: Sequence[str], options: ReadOptions, tally: Tally) -> Generator[LogLine, None, None]:
     """The messages of all logs, merged by time; each log keeps its own order.
 
     Opens every path at once, so a path that cannot be read raises :class:`InvalidValue` before the first
@@ -50,8 +50,18 @@ def read(paths: Sequence[str], options: ReadOptions, tally: Tally) -> Iterator[L
             raise InvalidValue(shown(path), "is given twice")
     shared = Counter(map(stem_of, paths))
     streams = [_read(path, _stem(path, shared), options, tally) for path in paths]
+    return _merged(streams, options)
+
+
+def _merged(streams: Sequence[Iterator[LogLine]], options: ReadOptions) -> Generator[LogLine, None, None]:
+    """The messages of ``streams`` by time; whoever stops before the end closes it, and so the files."""
     merged = streams[0] if len(streams) == 1 else heapq.merge(*streams, key=attrgetter("ts"))
-    return map(by_topic, merged) if options.rooms_by == "topic" else merged
+    try:
+        yield from map(by_topic, merged) if options.rooms_by == "topic" else merged
+    finally:
+        for stream in streams:
+            if isinstance(stream, Generator):
+                stream.close()
 
 
 def _stem(path: str, shared: Counter[str]) -> str:

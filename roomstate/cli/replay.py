@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 def replay(args: argparse.Namespace, terminal: Terminal) -> Report:
     """Play what ``args`` names, and read it back. Raises `RoomStateError` for what cannot be read or written."""
     lines, tally = log_lines(args, terminal)
-    with _path(args.store) as path:
+    with closing(lines), _path(args.store) as path:
         clock, ledger, watch = LogClock(), Ledger(), Watch()
         before, start, cpu = peak_memory(), perf_counter(), process_time()
         store = SQLiteStore(path, synchronous=args.synchronous)

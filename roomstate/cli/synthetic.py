@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from itertools import accumulate
 from math import cos, pi
 from random import Random
@@ -32,7 +32,9 @@ _VOWELS = ("a", "e", "i", "o", "u", "ai", "ou")
 _VOCABULARY = 2_000
 
 
-def generate(seed: int = 0, *, messages: int = 20_000, rooms: int = 200, users: int = 1_000) -> Iterator[LogLine]:
+def generate(
+    seed: int = 0, *, messages: int = 20_000, rooms: int = 200, users: int = 1_000
+) -> Generator[LogLine, None, None]:
     """A day of ``messages`` lines in time order, ids unique; one conversation's worth of state in memory.
 
     Raises :class:`InvalidValue` unless ``0 <= messages`` and ``1 <= rooms, users``, none above 10 million.
@@ -119,7 +121,7 @@ class _Day:
         self._going: deque[int] = deque(maxlen=8)
         self._spoke: dict[int, deque[tuple[int, str]]] = {}
 
-    def lines(self, count: int) -> Iterator[LogLine]:
+    def lines(self, count: int) -> Generator[LogLine, None, None]:
         for number, (ts, minute) in enumerate(self._clock.times(self._random, count)):
             room = self._room(minute)
             spoke = self._spoke.setdefault(room, deque(maxlen=6))
