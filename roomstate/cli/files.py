@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -103,7 +104,9 @@ def open_regular(path: str) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise InvalidValue(shown(path), "is not a regular file; use - to read standard input")
-    return os.fdopen(handle, "rb")
+    file = os.fdopen(handle, "rb", closefd=False)
+    weakref.finalize(file, os.close, handle)  # in a cycle a file may be collected before the generator that closes it
+    return file
 
 
 def raw_chunks(file: BinaryIO, where: str) -> Iterator[bytes]:

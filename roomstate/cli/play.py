@@ -14,8 +14,6 @@ from roomstate.host.sync import Left, SyncHost
 from roomstate.manager import RoomStateManager
 from roomstate.model import EMPTY, Message, Tier
 from roomstate.residency.cache import RoomCache
-from roomstate.snapshot.codec import SnapshotCodec
-from roomstate.snapshot.frame import Level
 from roomstate.store.base import RoomStore
 from roomstate.updates import MessageAdded
 
