@@ -69,8 +69,7 @@ class Timeline(Window, eq=False, gc=False):
         self._messages[:0] = fresh
         if self.by_time:
             self._messages.sort(key=time_key)
-        self.dropped_to = after
-        self.gone -= len(fresh)
+        self._begin(after, -len(fresh))
         self._bytes += messages_bytes(fresh)
         self._weighed += len(fresh)
         self._settle()
@@ -86,8 +85,7 @@ class Timeline(Window, eq=False, gc=False):
         self._settle()
         self.max_messages = max_messages
         self._settle()
-        self.ids = dict(self.ids)  # a dict does not shrink of itself
-        self._messages = self._messages.copy()
+        self._compact()
 
     def replace(self, message: MessageLike) -> MessageLike:
         """Put ``message`` in the place of the held one with its id; return that one. O(log n), ``by_time`` O(n).
@@ -102,7 +100,7 @@ class Timeline(Window, eq=False, gc=False):
         old = self._messages[index]
         note = self.annotations.get(message.id)
         seq = self._take(index)
-        self.gone -= 1
+        self._begin(self.dropped_to, -1)
         if self.by_time and old.timestamp != message.timestamp:
             self.insert(message, seq)
         else:
@@ -146,7 +144,7 @@ class Timeline(Window, eq=False, gc=False):
 
     def count_to(self, ordinal: int) -> None:
         """Let `ordinal` be at least this: the log counts messages that turned out to be held already. O(1)."""
-        self.gone += max(0, ordinal - self.ordinal)
+        self._begin(self.dropped_to, max(0, ordinal - self.ordinal))
 
     def bury(self, message_ids: Iterable[str]) -> None:
         """Leave tombstones for those of the ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
@@ -165,6 +163,6 @@ class Timeline(Window, eq=False, gc=False):
         message = self._messages.pop(index)
         self._bytes -= messages_bytes((message,))
         self._weighed -= 1
-        self.gone += 1
+        self._begin(self.dropped_to, 1)
         self._shed(message.id)
         return self.ids.pop(message.id)

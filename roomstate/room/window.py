@@ -36,7 +36,7 @@ _ALWAYS = datetime.min.replace(tzinfo=UTC)
 _NO_BADGES = ()  # there is only one empty tuple
 
 _is_ascii = str.isascii  # called like this it also finds what is no str, for no more than a method call costs
-time_key = attrgetter("timestamp", "id")
+time_key: Callable[[MessageLike], tuple[datetime, str]] = attrgetter("timestamp", "id")
 
 
 class Window(Struct, eq=False, gc=False):
@@ -87,6 +87,16 @@ class Window(Struct, eq=False, gc=False):
     def _start(self) -> int:
         """The index of the oldest message that counts; those before wait to be swept out."""
         return max(0, len(self._messages) - self.max_messages)
+
+    def _begin(self, dropped_to: int, gone: int) -> None:
+        """Begin after ``dropped_to``, with ``gone`` messages more (or fewer) before what is held."""
+        self.dropped_to = dropped_to
+        self.gone += gone
+
+    def _compact(self) -> None:
+        """Hold no more memory than is needed: a dict does not shrink of itself."""
+        self.ids = dict(self.ids)
+        self._messages = self._messages.copy()
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
