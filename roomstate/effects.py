@@ -12,7 +12,8 @@ effect             ``complete`` takes
 `AppendLog`        `Appended`
 `SaveSnapshot`     the snapshot's bytes
 `FetchMessages`    `Recovered`
-`RequestRecovery`  `Recovered`, or `Loaded` for a whole new image
+`RequestRecovery`  tuple of envelopes (`roomstate.sync.envelope`)
+`SendToAuthority`  `Sent`
 =================  ======================================================
 
 The others ask for no answer. An `Event` is a fact: nothing need be done about it.
@@ -25,8 +26,8 @@ from typing import Any, Final, Literal, TypeAlias
 from msgspec import Struct
 
 from roomstate.image import RoomImage
-from roomstate.model import AnyMessage, Notification, Status, Tier
-from roomstate.position import Gap, Position
+from roomstate.model import AnyMessage, Echo, Notification, Status, Tier
+from roomstate.position import Gap, Position, Token
 from roomstate.updates import Update
 
 __all__ = [
@@ -35,7 +36,11 @@ __all__ = [
     "Appended",
     "Audience",
     "CloseStream",
+    "ConflictOpened",
+    "ConflictResolved",
+    "Decision",
     "Deliver",
+    "EchoFailed",
     "Effect",
     "Event",
     "Evicted",
@@ -56,6 +61,8 @@ __all__ = [
     "Resynced",
     "SaveFailed",
     "SaveSnapshot",
+    "SendToAuthority",
+    "Sent",
     "StatusChanged",
     "TierChanged",
 ]
@@ -108,6 +115,22 @@ class Recovered(Struct, frozen=True):
     messages: tuple[AnyMessage, ...]
     limited: bool = False
     cursor: str | None = None
+
+
+class Sent(Struct, frozen=True):
+    """The authority has taken what was sent: as this message, at ``seq`` (0 where the source has no seqs)."""
+
+    message_id: str
+    seq: int = 0
+
+
+class Decision(Struct, frozen=True):
+    """What became of one field in a conflict: by which ``strategy``, and whose side it took; ``detail`` says more."""
+
+    field: str
+    strategy: str
+    took: Literal["client", "server", "both", "ancestor", "pending"]
+    detail: str = ""
 
 
 # -- effects: work for the host --------------------------------------------------------------------------------------
@@ -176,12 +199,23 @@ class FetchMessages(Struct, frozen=True):
 
 
 class RequestRecovery(Struct, frozen=True):
-    """Ask the authority for what follows ``position`` (None: for a whole image)."""
+    """Ask the authority for what follows ``token``, or for a whole image (None).
+
+    The envelopes that come may be handed to ``complete``, or, where they arrive on a stream, to ``receive``: an image
+    then names this request in its ``answers``. Whatever is not answered in time is asked again.
+    """
 
     room_id: str
     request_id: int
-    position: Position | None
-    cursor: str | None = None
+    token: Token | None = None
+
+
+class SendToAuthority(Struct, frozen=True):
+    """Send what a user has written. A repetition is harmless: ``echo.client_id`` names it."""
+
+    room_id: str
+    request_id: int
+    echo: Echo
 
 
 class Audience(Struct, frozen=True, gc=False):
@@ -302,6 +336,32 @@ class Misfit(Struct, frozen=True):
     reason: str
 
 
+class ConflictOpened(Struct, frozen=True):
+    """Two states of a room differ in ``fields`` that somebody is to decide; until ``expires_at`` a default stands."""
+
+    room_id: str
+    conflict_id: int
+    fields: tuple[str, ...]
+    expires_at: float
+
+
+class ConflictResolved(Struct, frozen=True):
+    """Two states of a room have become one; ``conflict_id`` is 0 where nobody had to be asked."""
+
+    room_id: str
+    conflict_id: int
+    decisions: tuple[Decision, ...]
+
+
+class EchoFailed(Struct, frozen=True):
+    """What a user has sent was not taken, or nobody said so in time. It stays pending; send it again, or discard it."""
+
+    room_id: str
+    client_id: str
+    reason: str
+    retryable: bool
+
+
 ANSWERS: Final[dict[type[Struct], tuple[type[Any], ...]]] = {
     LoadHead: (Head, type(None)),
     LoadSnapshot: (Loaded,),
@@ -309,7 +369,8 @@ ANSWERS: Final[dict[type[Struct], tuple[type[Any], ...]]] = {
     AppendLog: (Appended,),
     SaveSnapshot: (bytes,),
     FetchMessages: (Recovered,),
-    RequestRecovery: (Recovered, Loaded),
+    RequestRecovery: (tuple,),
+    SendToAuthority: (Sent,),
 }
 """What ``complete`` takes for each effect that is answered: the table above, for programs."""
 
@@ -321,10 +382,22 @@ Effect: TypeAlias = (
     | SaveSnapshot
     | FetchMessages
     | RequestRecovery
+    | SendToAuthority
     | Deliver
     | OpenStream
     | CloseStream
 )
 Event: TypeAlias = (
-    TierChanged | StatusChanged | Notified | GapOpened | GapClosed | Resynced | SaveFailed | Evicted | Misfit
+    TierChanged
+    | StatusChanged
+    | Notified
+    | GapOpened
+    | GapClosed
+    | Resynced
+    | ConflictOpened
+    | ConflictResolved
+    | SaveFailed
+    | EchoFailed
+    | Evicted
+    | Misfit
 )

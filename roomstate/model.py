@@ -26,6 +26,7 @@ __all__ = [
     "Annotation",
     "AnyMessage",
     "Count",
+    "Echo",
     "Id",
     "Marker",
     "Message",
@@ -274,6 +275,25 @@ class Annotation(Struct, frozen=True, gc=False, omit_defaults=True):
 
     edited_at: datetime | None = None
     reactions: Mapping[str, tuple[str, ...]] = EMPTY
+
+
+class Echo(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A message that a client has sent and not yet seen come back: shown meanwhile, after all that has arrived.
+
+    ``client_id`` is its own name for it, unique in its room; ``sent_at`` (seconds since 1970) is when it was last sent.
+    ``message_id`` and ``seq`` are what the authority has acknowledged it as ("" and 0 before). ``failed`` says why it
+    was not taken ("" where it was not refused), and ``retryable`` whether sending it again may help.
+    """
+
+    client_id: Id
+    user: Id
+    content: Annotated[str, Meta(max_length=MAX_CONTENT)]
+    sent_at: float
+    extra: Mapping[str, Any] = EMPTY
+    message_id: str = ""
+    seq: int = 0
+    failed: str = ""
+    retryable: bool = True
 
 
 class Count(Struct, frozen=True, gc=False):
