@@ -112,6 +112,7 @@ class ManagerMachine(RuleBasedStateMachine):
             idle_background_s=90,
         )
         self.host = Host(self.manager, self.store)
+        self.taken = 0  # updates that this manager has not refused
         self.delivered: dict[str, list[tuple[str, int]]] = {}
         self.interests: dict[tuple[str, str], tuple[Tier, float]] = {}
 
@@ -130,6 +131,7 @@ class ManagerMachine(RuleBasedStateMachine):
         except RoomStateError as error:
             assert describe(self.manager) == before, f"{verb}{args} was refused, and has changed something"
             return error
+        self.taken += verb == "publish"
         self.host.take(result[1] if verb == "demote" else result)
         return result
 
@@ -515,8 +517,17 @@ class ManagerMachine(RuleBasedStateMachine):
             assert view.status is self.manager.status(room)
             if view.tier is Tier.CACHED:
                 assert view.status is Status.READY
-        stats = self.manager.stats()
-        assert sum(stats.bytes.values()) == self.manager._house.used
+
+    @invariant()
+    def everything_is_counted_once(self) -> None:
+        stats, house = self.manager.stats(), self.manager._house
+        assert sum(stats.bytes.values()) == house.used
+        assert stats.count("update") - stats.count("update", "message_added", "repeated") + stats.waiting == self.taken
+        ups = [(old, new) for old in Tier for new in Tier if old < new >= Tier.BACKGROUND]
+        risen = sum(took.count for labels, took in stats.times.items() if labels[0] == "rise")
+        rising = sum(holding.rise is not None for holding in house.holdings.values())
+        assert risen + rising == sum(stats.count("transition", old.name, new.name) for old, new in ups)
+        assert rising <= stats.statuses[Status.LOADING] + stats.statuses[Status.ERROR] + stats.statuses[Status.STALE]
 
 
 class Relaxed(ManagerMachine):

@@ -59,6 +59,7 @@ class Answers(Readings):
             assert result is None or isinstance(result, Head)
             self._tiering.head_found(holding, result, now)
         self._house.forget(request_id)
+        self._house.meter.took(now - request.at, "request", request.kind, "done")
         return self._end(now)
 
     def _load_in(self, holding: Holding, result: Loaded, now: float) -> None:
@@ -81,7 +82,7 @@ class Answers(Readings):
             return ()
         holding = self._holdings[request.room_id]
         self._house.forget(request_id)
-        self._house.counts["failed", request.kind] += 1
+        self._house.meter.took(now - request.at, "request", request.kind, "failed")
         self._failed(request.kind, holding, str(error), now)
         return self._end(now)
 
@@ -124,4 +125,5 @@ class Answers(Readings):
             self._tiering.press(now)
         outputs = tuple(house.out)
         house.out.clear()
+        house.meter.handed_over(outputs, house.requests, now)
         return outputs

@@ -169,6 +169,8 @@ class Durability:
         if ordinal is None:
             return
         self._house.counts["update", str(update.__struct_config__.tag), "applied"] += 1
+        if holding.plain:
+            holding.short -= 1  # it moved the head, and is counted here
         holding.touched = max(holding.touched, now)
         if isinstance(update, (RoomConfigChanged, ModerationConfigChanged)):
             holding.config_seq = holding.seq

@@ -141,6 +141,7 @@ class Following:
         assert isinstance(update, MessageAdded)
         change = apply(room, update, room.head + 1, now, self._house.limits, self._house.make)
         if change.outcome is Outcome.APPLIED:
+            self._house.counts["update", "message_added", "recovered"] += 1
             self._durability.posted(holding, update.message, room.head)
             if holding.kept is not None:
                 holding.kept.append(LogEntry(room.head, room.timeline.ordinal, update))

@@ -42,6 +42,7 @@ class Leaving:
         """Move down as far as what must be safe allows; the rest follows when it is."""
         if not holding.idle or holding.room is None:
             return
+        self._house.given_up(holding, now)
         if isinstance(holding.room, ActiveRoom):
             self._to_background(holding, now)
         if target >= Tier.BACKGROUND:

@@ -47,7 +47,7 @@ def receipt(holding: Holding, user: str, message_id: str) -> bool:
     if room is None or seq is None:
         if room is not None and room.timeline.knows(message_id):
             return True  # long read, or removed
-        holding.plain = False
+        holding.set_plain(False)
         return holding.reads.await_message(user, message_id)
     reads = holding.sync_reads()
     if reads.read(user, seq, room.timeline.messages_after(seq), complete=seq >= room.held_after):

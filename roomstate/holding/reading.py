@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from roomstate.errors import Malformed, UnknownRoom
+from roomstate.holding.invariants import check
 from roomstate.holding.record import Holding, House
+from roomstate.holding.surveying import stats_of
 from roomstate.holding.tiering import Tiering
 from roomstate.holding.view import RoomView, view_of
 from roomstate.image import RoomImage
@@ -88,24 +90,7 @@ class Readings:
 
     def stats(self) -> Stats:
         """Return what the manager holds and has done, as a value. O(rooms)."""
-        house = self._house
-        rooms = dict.fromkeys(Tier, 0)
-        sizes = dict.fromkeys(Tier, 0)
-        for holding in house.holdings.values():
-            tier = holding.tier if holding.room is not None else Tier.UNLOADED
-            rooms[tier] += 1
-            sizes[tier] += holding.bytes
-        rooms[Tier.CACHED], sizes[Tier.CACHED] = len(house.cache), house.cached_bytes
-        sizes[Tier.UNLOADED] += house.resting_bytes
-        return Stats(
-            rooms=rooms,
-            bytes=sizes,
-            viewers=len(house.interests),
-            undurable_bytes=house.undurable_bytes,
-            requests=len(house.requests),
-            counts=dict(house.counts),
-            cache=house.cache.stats(),
-        )
+        return stats_of(self._house)
 
     def next_deadline(self) -> float | None:
         """Return when `tick` is due next, or None. It may then find nothing to do. O(log n)."""
@@ -128,4 +113,4 @@ class Readings:
 
     def check(self) -> None:
         """Assert every invariant of everything that is held; for tests. O(everything)."""
-        self._house.check()
+        check(self._house)

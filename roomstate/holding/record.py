@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 from msgspec import Struct, field
 
 from roomstate.effects import Audience, Effect, Event, Head, LogEntry, SaveFailed, StatusChanged, TierChanged
+from roomstate.holding.counting import Meter, Request, Rise
 from roomstate.holding.deadlines import Deadlines
 from roomstate.holding.interests import Interests
 from roomstate.image import RoomImage
@@ -47,13 +48,6 @@ class Bounds(Struct, frozen=True):
     max_retry_s: float
 
 
-class Request(Struct, frozen=True):
-    """What an outstanding request asked for: ``kind`` is head, load, append, save or fetch."""
-
-    kind: str
-    room_id: str
-
-
 class Holding(Struct, eq=False, gc=False):
     """One room that is live, or whose log is being written to.
 
@@ -65,6 +59,8 @@ class Holding(Struct, eq=False, gc=False):
     image on its way to the store, and ``saving_bytes`` what it alone keeps in memory. ``newcomers`` are users whose
     marker is a guess until the load tells what the store knows of them. ``activity`` and ``config_seq`` are what a room
     at rest is told of: its newest message's time, its newest configuration. ``own`` is the host's own interest.
+    ``rise`` is the way up that waits for a load; ``short`` counts messages that took the short way, less the head while
+    ``plain``.
     """
 
     room_id: str
@@ -77,6 +73,8 @@ class Holding(Struct, eq=False, gc=False):
     audience: Audience | None = None
     audience_known: bool = False
     plain: bool = False
+    short: int = 0
+    rise: Rise | None = None
     touched: float = 0.0
     account_at: int = 0
     bytes: int = 0
@@ -131,6 +129,17 @@ class Holding(Struct, eq=False, gc=False):
         self.undurable = undurable
 
     @property
+    def shortly(self) -> int:
+        """How many messages took the short way of `publish`."""
+        return self.short + self.seq if self.plain else self.short
+
+    def set_plain(self, plain: bool) -> None:
+        """Let the next message take the short way, or not. O(1)."""
+        if plain is not self.plain:
+            self.short += -self.seq if plain else self.seq
+            self.plain = plain
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is waited for: the room may leave memory."""
         return not (self.waiting or self.undurable or self.load_id or self.head_id)
@@ -160,12 +169,14 @@ class House:
         "leaving_bytes",
         "limits",
         "make",
+        "meter",
         "new_epoch",
         "out",
         "requests",
         "resting",
         "resting_bytes",
         "run",
+        "short",
         "undurable_bytes",
     )
 
@@ -196,7 +207,9 @@ class House:
         self.due: Deadlines[tuple[str, str]] = Deadlines()
         self.by_cold: Deadlines[str] = Deadlines()  # BACKGROUND rooms by when they were last touched
         self.out: list[Output] = []
-        self.counts: Counter[tuple[str, ...]] = Counter()
+        self.meter: Meter = Meter()
+        self.counts: Counter[tuple[str, ...]] = self.meter.counts
+        self.short: int = 0  # messages that took the short way, in rooms that are not held any more
         self.bytes: int = 0
         self.leaving_bytes: int = 0  # of rooms whose snapshot is being saved, and that leave then
         self.undurable_bytes: int = 0
@@ -268,6 +281,7 @@ class House:
     def release(self, holding: Holding) -> None:
         """Hold the room no more; its read state stays where it has markers. O(1)."""
         reads = holding.sync_reads()
+        self.short += holding.shortly
         self.weigh(holding, gone=True)
         del self.holdings[holding.room_id]
         for kind in _TIMERS:
@@ -341,7 +355,7 @@ class House:
             anybody = active or background
             holding.audience = Audience(room_id, holding.epoch, active, background) if anybody else None
             holding.audience_known = True
-            holding.plain = self._is_plain(holding)
+            holding.set_plain(self._is_plain(holding))
         return holding.audience
 
     def _is_plain(self, holding: Holding) -> bool:
@@ -351,7 +365,8 @@ class House:
 
     def refile(self, holding: Holding) -> None:
         """Take note that something about the room's interests or outstanding work has changed. O(log n)."""
-        holding.plain = holding.audience_known = False
+        holding.set_plain(False)
+        holding.audience_known = False
         self.file_cold(holding)
 
     def file_cold(self, holding: Holding) -> None:
@@ -378,54 +393,11 @@ class House:
             self.out.append(StatusChanged(holding.room_id, holding.status, new, reason))
             holding.status = new
 
+    def given_up(self, holding: Holding, now: float) -> None:
+        """Take note that a room moves on before it was filled. O(1)."""
+        self.meter.rose(holding.rise, "failed" if holding.status is Status.ERROR else "left", now)
+        holding.rise = None
+
     def live(self) -> Iterator[Holding]:
         """Return the holdings whose room is in memory, in the order in which they came. O(n)."""
         return (holding for holding in self.holdings.values() if holding.room is not None)
-
-    def check(self) -> None:
-        """Assert every invariant; for tests. O(everything)."""
-        self.interests.check()
-        self.cache.check()
-        self.due.check()
-        self.by_cold.check()
-        assert self.bytes == sum(holding.bytes for holding in self.holdings.values())
-        assert self.leaving_bytes == sum(holding.leaving_bytes for holding in self.holdings.values())
-        assert self.undurable_bytes == sum(holding.undurable_bytes for holding in self.holdings.values())
-        assert self.resting_bytes == sum(reads.bytes for reads in self.resting.values())
-        assert len(self.resting) <= self.bounds.max_read_states
-        assert not self.resting.keys() & self.holdings.keys()
-        assert all(request.room_id in self.holdings for request in self.requests.values())
-        for room_id, holding in self.holdings.items():
-            assert holding.room_id == room_id
-            self._check_holding(holding)
-
-    def _check_holding(self, holding: Holding) -> None:
-        holding.sync_reads().check()
-        ids = (holding.append_id, holding.load_id, holding.head_id, holding.save_id, holding.fetch_id)
-        assert {*ids} - {0} == {key for key, asked in self.requests.items() if asked.room_id == holding.room_id}
-        seqs = [entry.seq for entry in holding.undurable]
-        assert seqs == list(range(holding.seq - len(seqs) + 1, holding.seq + 1))
-        assert holding.appending <= len(holding.undurable)
-        assert len(holding.waiting) <= self.bounds.max_waiting
-        assert holding.saving is not None or not (holding.save_id or holding.saving_bytes)
-        if holding.room is None:
-            assert not holding.plain
-        else:
-            self._check_live(holding, holding.room)
-
-    def _check_live(self, holding: Holding, room: LiveRoom) -> None:
-        room.check()
-        assert holding.room_id not in self.cache
-        assert holding.head is None
-        assert room.tier is holding.tier
-        wanted = max(holding.own, self.interests.wanted(holding.room_id))
-        assert holding.tier >= wanted
-        assert holding.tier == max(wanted, Tier.BACKGROUND) or not holding.idle
-        assert wanted >= Tier.BACKGROUND or holding.saving is not None or not holding.idle
-        assert holding.load_id or holding.kept is None or ("load", holding.room_id) in self.due
-        assert not holding.waiting or holding.head_id or holding.kept is not None or ("head", room.room_id) in self.due
-        assert len(room.timeline) <= self.limits.messages(holding.tier)
-        if holding.audience_known and holding.audience is not None:
-            held = self.interests.viewers_of(holding.room_id, Tier.ACTIVE)
-            assert holding.audience.recipients == held
-            assert holding.audience.epoch == room.epoch

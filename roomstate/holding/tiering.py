@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from roomstate.effects import Head, Loaded, LoadSnapshot, LogEntry
 from roomstate.errors import InvalidValue
+from roomstate.holding.counting import Rise
 from roomstate.holding.durability import Durability
 from roomstate.holding.leaving import Leaving
 from roomstate.holding.marking import restore, settle_awaited
@@ -98,8 +99,12 @@ class Tiering:
         house.set_tier(holding.room_id, old, target)
         holding.tier = target
         holding.touched = max(holding.touched, now)
+        house.given_up(holding, now)
         if self._lacks(holding):
+            holding.rise = Rise(old.name, target.name, now)
             self.load(holding)
+        else:
+            house.meter.took(0.0, "rise", old.name, target.name, "at_once")
 
     def _unpack(self, holding: Holding, target: Tier, now: float) -> None:
         """Start from what a cached room's packed bytes tell without being decoded."""
@@ -195,6 +200,8 @@ class Tiering:
         entries = (*result.entries, *(holding.kept or ()))
         holding.room, holding.kept, holding.packed = room, None, None
         self._house.succeeded(holding, "load")
+        self._house.meter.rose(holding.rise, "loaded", now)
+        holding.rise = None
         holding.durable = max(holding.durable, room.head - len(holding.undurable))
         holding.snapshot_seq = result.image.position.seq if result.image is not None else 0
         if result.image is not None and holding.cursor is None:
