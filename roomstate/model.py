@@ -25,6 +25,7 @@ __all__ = [
     "UNSTAMPED",
     "Annotation",
     "AnyMessage",
+    "Badge",
     "Count",
     "Echo",
     "Id",
@@ -35,6 +36,7 @@ __all__ = [
     "PresenceState",
     "RoomConfig",
     "RoomInfo",
+    "Seq",
     "Status",
     "Tier",
     "Time",
@@ -77,7 +79,9 @@ class _Empty(dict[str, Any]):
 EMPTY: Final[Mapping[str, Any]] = _Empty()
 """The ``extra`` of a value that has none: one for all, where a dict each would cost 64 bytes."""
 
+Badge = Annotated[str, Meta(max_length=MAX_ID)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
+Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -165,7 +169,7 @@ class Message(Struct, frozen=True, gc=False, omit_defaults=True):
     user: Id
     content: Annotated[str, Meta(max_length=MAX_CONTENT)]
     timestamp: Time = UNSTAMPED
-    badges: tuple[str, ...] = ()
+    badges: tuple[Badge, ...] = ()
     extra: Mapping[str, Any] = EMPTY
 
 
@@ -229,7 +233,7 @@ class User(Struct, frozen=True, gc=False, omit_defaults=True):
 
     id: Id
     username: str = ""
-    badges: tuple[str, ...] = ()
+    badges: tuple[Badge, ...] = ()
     color: str = ""
     extra: Mapping[str, Any] = EMPTY
 
@@ -255,8 +259,8 @@ class RoomInfo(Struct, frozen=True, gc=False, omit_defaults=True):
     user_count: int | None = None
     moderator_count: int | None = None
     stream_status: str = ""
-    last_activity: datetime | None = None
-    last_config_update: datetime | None = None
+    last_activity: Time | None = None
+    last_config_update: Time | None = None
 
 
 class Notification(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -266,14 +270,14 @@ class Notification(Struct, frozen=True, gc=False, omit_defaults=True):
     user: str
     kind: str
     message_id: str
-    seq: int
-    timestamp: datetime
+    seq: Seq
+    timestamp: Time
 
 
 class Annotation(Struct, frozen=True, gc=False, omit_defaults=True):
     """What has gathered on one message: when it was last edited, and who reacted with what, in order."""
 
-    edited_at: datetime | None = None
+    edited_at: Time | None = None
     reactions: Mapping[str, tuple[str, ...]] = EMPTY
 
 
@@ -331,12 +335,12 @@ class Marker(Struct, gc=False):
     dropped. ``cut`` says that messages may have been missed, so that counts are "at least".
     """
 
-    seq: int
-    ordinal: int
-    own: int = 0
-    mentions: tuple[int, ...] = ()
+    seq: Seq
+    ordinal: Seq
+    own: Seq = 0
+    mentions: tuple[Seq, ...] = ()
     cut: bool = False
-    mentioned_after: int = 0
+    mentioned_after: Seq = 0
 
 
 class Tier(IntEnum):

@@ -11,7 +11,7 @@ import base64
 from msgspec import Struct
 
 from roomstate.errors import InvalidValue, Malformed
-from roomstate.model import check_bound, check_text
+from roomstate.model import Seq, check_bound, check_text
 
 __all__ = ["MAX_SEQ", "Gap", "Position", "Token"]
 
@@ -47,8 +47,8 @@ class Gap(Struct, frozen=True, gc=False):
     (5, False, True)
     """
 
-    after: int
-    upto: int
+    after: Seq
+    upto: Seq
     cursor: str | None = None
 
     def __len__(self) -> int:

@@ -1,0 +1,147 @@
+"""What a peer's bytes must be, beyond what types can say: sizes, nesting, times, and how an envelope's parts agree.
+
+This is the one path for hostile input: `guarded` turns whatever a decoder raises into a `ProtocolError`, and
+`check_data` looks at what it made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from msgspec import MsgspecError
+from msgspec.json import Encoder
+
+from roomstate.errors import Malformed, Oversized, ProtocolError
+from roomstate.model import EMPTY, MAX_EXTRA, UNSTAMPED, Notification
+from roomstate.sync.payloads import BulkSync, DeltaUpdate, Payload, StateUpdate
+
+__all__ = ["MAX_DEPTH", "MAX_ENVELOPE", "check_data", "check_kept", "check_time", "guarded"]
+
+T = TypeVar("T")
+
+MAX_ENVELOPE: Final = 1 << 22
+"""Bytes of one envelope: 1000 messages of 4 kB, or the longest message that may be published, twice."""
+
+MAX_DEPTH: Final = 64
+"""Nesting of a host's own fields: no reader of ours or of others comes near its own limit."""
+
+_MAX_TOLD = 200  # characters of a peer's text that an error repeats
+_EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
+_DATA = "room_state_sync.data"
+_encode = Encoder().encode
+
+
+def guarded(read: Callable[[bytes], T], raw: bytes | str, max_bytes: int, what: str) -> T:
+    """Return ``read(raw)``, after a look at the size; whatever it raises becomes a `ProtocolError`. O(size)."""
+    try:
+        if len(raw) <= max_bytes and isinstance(raw, str):
+            raw = raw.encode()
+        if len(raw) > max_bytes:
+            raise Oversized(what, f"must have at most {max_bytes} bytes, got {len(raw)}")
+        return read(raw)  # type: ignore[arg-type]
+    except RecursionError:
+        raise Oversized(what, "is nested too deeply") from None
+    except UnicodeError:
+        raise Malformed(what, "is not UTF-8") from None
+    except (MsgspecError, ValueError, OverflowError) as error:
+        raise _refused(str(error), what) from None
+
+
+def _refused(told: str, what: str) -> ProtocolError:
+    reason, _, path = told.partition(" - at `$.")
+    kind = Oversized if "of length <=" in reason else Malformed
+    return kind(path[:-1][:_MAX_TOLD] or what, reason[:_MAX_TOLD])
+
+
+def check_time(where: str, *times: datetime | None) -> None:
+    """Raise ``Malformed`` for a time that is outside of the years 1 to 9999 in UTC. O(times)."""
+    for time in times:
+        if time is not None and time.tzinfo is not UTC and not _EARLIEST <= time <= _LATEST:
+            raise Malformed(where, "must be in the years 1 to 9999 of UTC")
+
+
+def check_kept(where: str, value: Any) -> None:
+    """Raise a `ProtocolError` for a host's own fields of too many bytes or levels. O(size)."""
+    if not value:
+        return
+    written = _encode(value)
+    if len(written) > MAX_EXTRA:
+        raise Oversized(where, f"must have at most {MAX_EXTRA} bytes as JSON, got {len(written)}")
+    if written.count(b"{") + written.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        raise Oversized(where, f"must be nested at most {MAX_DEPTH} deep")
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        depth += 1
+        inner = [one for each in level for one in (each.values() if isinstance(each, dict) else each)]
+        level = [one for one in inner if isinstance(one, dict | list)]
+    return depth
+
+
+def check_data(room_id: str, after: int, upto: int, withheld: bool, data: Payload) -> None:
+    """Raise a `ProtocolError` unless ``data`` suits an envelope of the room that covers ``(after, upto]``. O(size)."""
+    if isinstance(data, DeltaUpdate):
+        _check_delta(after, upto, data)
+        _check_notifications(room_id, data.notifications)
+        logged = any(data.logged())
+    elif isinstance(data, StateUpdate):
+        _check_config(data)
+        logged = any(True for _ in data.updates())
+    else:
+        if isinstance(data, BulkSync):
+            _check_bulk(data)
+            _check_notifications(room_id, data.notifications)
+        return
+    if logged and (after == upto or withheld):
+        why = "where the span is withheld" if withheld else "where no position is covered"
+        raise Malformed(_DATA, f"must hold nothing that takes a position {why}")
+
+
+def _check_delta(after: int, upto: int, data: DeltaUpdate) -> None:
+    for name, item in data.logged():
+        if isinstance(item, str):
+            continue
+        if item.seq is not None and not after < item.seq <= upto:
+            raise Malformed(f"{_DATA}.{name}", f"must lie in ({after}, {upto}], got seq {item.seq}")
+        _check_items(f"{_DATA}.{name}", (item,))
+
+
+def _check_items(where: str, items: Iterable[Any]) -> None:
+    """Look at the host's own fields and the times of items of any kind."""
+    for item in items:
+        extra = getattr(item, "extra", EMPTY)
+        if extra:
+            check_kept(f"{where}.extra", extra)
+        for name in ("timestamp", "edited_at"):
+            time = getattr(item, name, None)
+            if time is not None and time.tzinfo is not UTC:
+                check_time(f"{where}.{name}", time)
+
+
+def _check_notifications(room_id: str, notifications: tuple[Notification, ...]) -> None:
+    for notification in notifications:
+        if notification.room_id != room_id:
+            raise Malformed(f"{_DATA}.notifications.room_id", "must be the envelope's own")
+    _check_items(f"{_DATA}.notifications", notifications)
+
+
+def _check_bulk(data: BulkSync) -> None:
+    for message in data.messages:
+        if message.timestamp is UNSTAMPED:
+            raise Malformed(f"{_DATA}.messages", "Object missing required field `timestamp`")
+    _check_items(f"{_DATA}.messages", data.messages)
+    _check_items(f"{_DATA}.users", data.users)
+    _check_items(f"{_DATA}.annotations", data.annotations.values())
+    _check_config(data)
+    check_kept(f"{_DATA}.ui_state", data.ui_state)
+    check_time(_DATA, data.last_activity, data.last_config_update)
+
+
+def _check_config(data: StateUpdate | BulkSync) -> None:
+    check_kept(f"{_DATA}.moderation_config", data.moderation_config)
+    if data.room_config is not None:
+        check_kept(f"{_DATA}.room_config.extra", data.room_config.extra)

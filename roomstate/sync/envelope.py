@@ -1,0 +1,426 @@
+"""The wire format: the specification's JSON to and from typed values.
+
+`decode` looks at the size first, then decodes once with types that know every length and range, then looks at what
+types cannot say (`roomstate.sync.checking`). What comes out can be applied, logged and saved; what does not raised a
+`ProtocolError` that names the field, and nothing else.
+
+An envelope covers the positions ``(previous, sequence_number]`` of the log ``epoch``. Where both are equal it carries
+ephemeral things only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct, structs
+from msgspec.json import Decoder, Encoder
+
+from roomstate.effects import Head, LogEntry
+from roomstate.errors import InvalidValue, Malformed
+from roomstate.image import RoomImage
+from roomstate.model import EMPTY, RoomInfo, User, as_message
+from roomstate.position import Position
+from roomstate.room.passage import check_image
+from roomstate.sync.checking import MAX_ENVELOPE, check_data, check_time, guarded
+from roomstate.sync.feed import Missing
+from roomstate.sync.feed import fingerprint as _fingerprint
+from roomstate.sync.payloads import (
+    BARE,
+    MAX_ITEMS,
+    MAX_MEMBERS,
+    BulkSync,
+    DeltaUpdate,
+    Heartbeat,
+    KnownUser,
+    Payload,
+    StateUpdate,
+    delta_of,
+    item_of,
+    payload_of,
+)
+from roomstate.sync.wire import WIRES, AnyWire, Sync
+from roomstate.updates import LOGGED, MessageAdded, Update
+
+__all__ = [
+    "Envelope",
+    "decode",
+    "encode",
+    "of_heartbeat",
+    "of_image",
+    "of_missing",
+    "of_update",
+    "of_withheld",
+]
+
+
+MAX_PART: Final = 1000
+"""Entries that one envelope of a chain tells: as many as a feed gives at a time."""
+
+MAX_PART_BYTES: Final = 1 << 20
+"""Bytes of them: what common web-socket libraries take in one frame unless told otherwise (websockets: 1 MiB)."""
+
+T = TypeVar("T")
+
+_PER_ITEM = 24  # bytes: a comma and the longest seq
+
+
+def _nobody(user_id: str) -> User | None:
+    return None
+
+
+class Envelope(Struct, frozen=True):
+    """One thing that an authority tells a replica of one room.
+
+    It covers ``(previous, sequence_number]`` of the log ``epoch`` ("" where the peer has none). ``withheld``: what lies
+    there was left out on purpose. ``fingerprint`` is the equality hash of the entry at ``sequence_number`` ("" if not
+    told), for the replica's next `Token`; ``ordinal`` counts the messages ever added up to there. ``answers`` is the
+    request that this answers.
+    """
+
+    room_id: str
+    timestamp: datetime
+    epoch: str
+    previous: int
+    sequence_number: int
+    data: Payload
+    withheld: bool = False
+    fingerprint: str = ""
+    ordinal: int | None = None
+    answers: int | None = None
+
+    @property
+    def message_type(self) -> str:
+        """The specification's word for what this carries."""
+        return _TYPES[type(self.data)]
+
+    @property
+    def bare(self) -> bool:
+        """Whether some added message is only named: its body must be asked for. O(added)."""
+        return isinstance(self.data, DeltaUpdate) and any(isinstance(item, str) for item in self.data.added_messages)
+
+    def entries(self, user: KnownUser = _nobody) -> tuple[tuple[int, Update], ...]:
+        """Return what this says as updates with their seqs, in the order in which to apply them. O(items log items).
+
+        Ephemeral ones have seq 0 and come last. ``user`` gives the record of a member as it is now, which patches
+        change. Bare ids say no update, and an image or a heartbeat none at all.
+        """
+        data = self.data
+        if isinstance(data, StateUpdate):
+            return tuple((self.sequence_number, update) for update in data.updates())
+        if not isinstance(data, DeltaUpdate):
+            return ()
+        return (*_logged(self, data, user), *((0, update) for update in data.ephemeral()))
+
+    def image(self) -> RoomImage:
+        """Return the room that a BULK_SYNC describes. O(n).
+
+        Raises ``Malformed`` for another type, and where the parts of the image do not agree.
+        """
+        if not isinstance(self.data, BulkSync):
+            raise Malformed("message_type", f"must be BULK_SYNC for an image, got {self.message_type}")
+        image = _image(self, self.data)
+        try:
+            check_image(image)
+        except InvalidValue as error:
+            raise Malformed(error.where, error.reason) from None
+        return image
+
+
+def _logged(envelope: Envelope, data: DeltaUpdate, user: KnownUser) -> Iterator[tuple[int, Update]]:
+    changed: dict[str, User] = {}
+
+    def known(user_id: str) -> User | None:
+        return changed.get(user_id) or user(user_id)
+
+    for seq, name, item in _placed(envelope, data):
+        if isinstance(item, str):
+            if name not in BARE:
+                continue
+            item = BARE[name](item)
+        update = item.update(known)
+        record = getattr(update, "user", None)
+        if isinstance(record, User):
+            changed[record.id] = record
+        yield seq, update
+
+
+def _placed(envelope: Envelope, data: DeltaUpdate) -> list[tuple[int, str, Any]]:
+    """Return every logged item with its seq and the name of its list, in order of application."""
+    items = list(data.logged())
+    after, upto = envelope.previous, envelope.sequence_number
+    seqs = [None if isinstance(item, str) else item.seq for _, item in items]
+    if seqs.count(None) == upto - after and len(items) == len(data.added_messages) == len(seqs):
+        fill = iter(range(after + 1, upto + 1))
+        return [(next(fill), name, item) for name, item in items]
+    placed = [(upto if seq is None else seq, name, item) for seq, (name, item) in zip(seqs, items, strict=True)]
+    return sorted(placed, key=_seq)
+
+
+def _seq(placed: tuple[int, str, Any]) -> int:
+    return placed[0]
+
+
+def _image(envelope: Envelope, data: BulkSync) -> RoomImage:
+    head, messages = envelope.sequence_number, data.messages
+    seqs = data.seqs
+    if seqs is None:
+        seqs = tuple(max(0, seq) for seq in range(head - len(messages) + 1, head + 1))
+    held_after = data.held_after
+    if held_after is None:
+        held_after = max(0, seqs[0] - 1) if seqs else head
+    return RoomImage(
+        room_id=envelope.room_id,
+        position=Position(envelope.epoch, head),
+        floor=held_after if data.floor is None else data.floor,
+        held_after=held_after,
+        ordinal=len(messages) if envelope.ordinal is None else envelope.ordinal,
+        taken_at=envelope.timestamp.timestamp(),
+        info=RoomInfo(
+            data.user_count, data.moderator_count, data.stream_status, data.last_activity, data.last_config_update
+        ),
+        config=data.room_config,
+        moderation=data.moderation_config,
+        messages=messages,
+        seqs=seqs,
+        annotations=data.annotations,
+        tombstones=data.removed_messages,
+        gaps=data.gaps,
+        members=data.users,
+        members_complete=data.members_complete,
+        presence=data.presence,
+        notifications=data.notifications,
+        ui_state=data.ui_state,
+        markers=data.markers,
+        by_time=data.by_time,
+    )
+
+
+# -- the wire ----------------------------------------------------------------------------------------------------------
+
+
+_TYPES: Final = {payload: str(wire.__struct_config__.tag) for payload, wire in WIRES.items()}
+_decode = Decoder(Sync).decode
+_encode = Encoder().encode
+
+
+def encode(envelope: Envelope) -> bytes:
+    """Return ``envelope`` as JSON. O(size). Raises ``InvalidValue`` for values that JSON cannot carry."""
+    wire = WIRES[type(envelope.data)](
+        room_id=envelope.room_id,
+        timestamp=envelope.timestamp,
+        sequence_number=envelope.sequence_number,
+        data=envelope.data,
+        epoch=envelope.epoch,
+        previous=envelope.previous,
+        withheld=envelope.withheld,
+        fingerprint=envelope.fingerprint,
+        ordinal=envelope.ordinal,
+        answers=envelope.answers,
+    )
+    try:
+        return _encode(Sync(wire))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise InvalidValue("envelope", f"cannot be written as JSON: {error}") from None
+
+
+def decode(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Envelope:
+    """Return the envelope that ``raw`` is. O(size).
+
+    Raises ``Oversized`` for more than ``max_bytes`` bytes, items or nesting than the format allows, and ``Malformed``
+    for anything else that is not a sound envelope; ``where`` is the path of the field. Unknown fields are ignored, and
+    of a repeated key the last counts.
+
+    >>> decode('{"room_state_sync": {"message_type": "HEARTBEAT", "room_id": "rust", "timestamp": '
+    ...        '"2026-01-01T00:00:00Z", "sequence_number": 7, "data": {"epoch": "e1", "head": 7}}}').data.head
+    7
+    >>> decode("[]")
+    Traceback (most recent call last):
+    roomstate.errors.Malformed: envelope: Expected `object`, got `array`
+    """
+    return guarded(_read, raw, max_bytes, "envelope")
+
+
+def _read(raw: bytes) -> Envelope:
+    return envelope_of(_decode(raw).room_state_sync)
+
+
+def envelope_of(wire: AnyWire) -> Envelope:
+    """Return the envelope that was decoded, once all was looked at that types cannot say. O(size)."""
+    upto, previous, data = wire.sequence_number, wire.previous, wire.data
+    if previous is None:
+        previous = max(0, upto - 1)
+    elif previous > upto:
+        raise Malformed("room_state_sync.previous", f"must be at most sequence_number, {upto}, got {previous}")
+    check_time("room_state_sync.timestamp", wire.timestamp)
+    check_data(wire.room_id, previous, upto, wire.withheld, data)
+    epoch = wire.epoch
+    if isinstance(data, Heartbeat):
+        if epoch not in ("", data.epoch):
+            raise Malformed("room_state_sync.data.epoch", "must be the envelope's own")
+        epoch = data.epoch
+    envelope = Envelope(
+        wire.room_id,
+        wire.timestamp,
+        epoch,
+        previous,
+        upto,
+        data,
+        wire.withheld,
+        wire.fingerprint,
+        wire.ordinal,
+        wire.answers,
+    )
+    if isinstance(data, BulkSync):
+        envelope.image()
+    return envelope
+
+
+# -- what an authority says ------------------------------------------------------------------------------------------
+
+
+def of_update(
+    room_id: str, epoch: str, previous: int, seq: int, update: Update, now: float, *, ordinal: int | None = None
+) -> Envelope:
+    """Return the envelope that tells of one update at ``seq``, the first after ``previous``. O(1).
+
+    An ephemeral update takes no position: ``seq`` is then ``previous``. ``now`` is in seconds since 1970.
+    """
+    mark = _fingerprint(update) if isinstance(update, LOGGED) else ""
+    return Envelope(room_id, _time(now), epoch, previous, seq, payload_of(update), fingerprint=mark, ordinal=ordinal)
+
+
+def of_withheld(
+    room_id: str, epoch: str, previous: int, seq: int, now: float, *, fingerprint: str = "", ordinal: int | None = None
+) -> Envelope:
+    """Return the envelope that says that ``(previous, seq]`` is there and is left out. O(1)."""
+    return Envelope(
+        room_id, _time(now), epoch, previous, seq, DeltaUpdate(), True, fingerprint=fingerprint, ordinal=ordinal
+    )
+
+
+def of_missing(
+    room_id: str,
+    missing: Missing,
+    now: float,
+    *,
+    answers: int | None = None,
+    fingerprint: str = "",
+    ordinal: int | None = None,
+) -> tuple[Envelope, ...]:
+    """Return what a copy lacks as a chain of envelopes, each of which begins where the one before ends. O(entries).
+
+    Each but those of STATE_UPDATEs holds as many entries as fit in ``MAX_PART`` items and bytes. ``fingerprint`` and
+    ``ordinal`` are those at the end, ``missing.upto``.
+    """
+    chain: list[Envelope] = []
+    after, at = missing.after, _time(now)
+    for part in _parts(missing.entries):
+        upto = part[-1].seq
+        data = _told(part, upto - after)
+        mark = _fingerprint(part[-1].update)
+        chain.append(Envelope(room_id, at, missing.epoch, after, upto, data, fingerprint=mark, answers=answers))
+        after = upto
+    if after < missing.upto or not chain:
+        chain.append(Envelope(room_id, at, missing.epoch, after, missing.upto, DeltaUpdate(), answers=answers))
+    chain[-1] = structs.replace(chain[-1], fingerprint=fingerprint or chain[-1].fingerprint, ordinal=ordinal)
+    return tuple(chain)
+
+
+def _parts(entries: Iterable[LogEntry]) -> Iterator[list[LogEntry]]:
+    """Cut ``entries`` into what one envelope each can tell."""
+    part: list[LogEntry] = []
+    size = 0
+    for entry in entries:
+        item = item_of(entry.update)
+        weight = MAX_PART_BYTES if item is None else len(_encode(item[1])) + _PER_ITEM
+        if part and (size + weight > MAX_PART_BYTES or len(part) == MAX_PART):
+            yield part
+            part, size = [], 0
+        part.append(entry)
+        size += weight
+    if part:
+        yield part
+
+
+def _told(part: list[LogEntry], span: int) -> Payload:
+    """Return what tells of ``part``, whose last entry is the last of ``span`` positions."""
+    plain = len(part) == span and all(isinstance(entry.update, MessageAdded) for entry in part)
+    if len(part) == 1:
+        return payload_of(part[0].update)
+    items = (item_of(entry.update, None if plain else entry.seq) for entry in part)
+    return delta_of(item for item in items if item is not None)  # `_parts` leaves the others alone
+
+
+def of_image(
+    image: RoomImage, now: float, *, user: str = "", viewer: str = "", fingerprint: str = "", answers: int | None = None
+) -> Envelope:
+    """Return the envelope that gives ``image`` to ``user`` at ``viewer``: of what is private only theirs. O(n).
+
+    What would not fit in ``MAX_ENVELOPE`` is left out, and the image says so: the oldest messages (``held_after`` is
+    then later), the last members (``members_complete`` is then false). What is not for replicas is not told either: the
+    tier, a foreign cursor, the digest.
+    """
+    position, info = image.position, image.info
+    messages = _newest(map(as_message, reversed(image.messages)), MAX_ITEMS, MAX_ENVELOPE // 2)
+    cut = len(image.messages) - len(messages)
+    held = {message.id for message in messages}
+    members = _newest(image.members, MAX_MEMBERS, MAX_ENVELOPE // 8)
+    notes = _newest(((id, note) for id, note in reversed(list(image.annotations.items())) if id in held))
+    data = BulkSync(
+        messages=tuple(reversed(messages)),
+        users=tuple(members),
+        seqs=image.seqs[cut:],
+        held_after=max(image.held_after, image.seqs[cut - 1]) if cut else image.held_after,
+        floor=image.floor,
+        removed_messages=tuple(reversed(_newest(reversed(image.tombstones)))),
+        gaps=image.gaps[-MAX_ITEMS:],
+        annotations=dict(reversed(notes)) or EMPTY,
+        presence=dict(_newest(image.presence.items(), MAX_MEMBERS)) or EMPTY,
+        members_complete=image.members_complete and len(members) == len(image.members),
+        room_config=image.config,
+        moderation_config=image.moderation,
+        user_count=info.user_count,
+        moderator_count=info.moderator_count,
+        stream_status=info.stream_status,
+        last_activity=info.last_activity,
+        last_config_update=info.last_config_update,
+        notifications=tuple(each for each in image.notifications if each.user == user)[-MAX_ITEMS:],
+        markers={user: image.markers[user]} if user in image.markers else EMPTY,
+        ui_state={viewer: image.ui_state[viewer]} if viewer in image.ui_state else EMPTY,
+        by_time=image.by_time,
+    )
+    return Envelope(
+        image.room_id,
+        _time(now),
+        position.epoch,
+        0,
+        position.seq,
+        data,
+        fingerprint=fingerprint,
+        ordinal=image.ordinal,
+        answers=answers,
+    )
+
+
+def _newest(values: Iterable[T], most: int = MAX_ITEMS, max_bytes: int = MAX_ENVELOPE // 16) -> list[T]:
+    """Return the first of ``values`` that fit in so many items and bytes of JSON."""
+    kept: list[T] = []
+    for value in islice(values, most):
+        max_bytes -= len(_encode(value)) + 1
+        if max_bytes < 0:
+            break
+        kept.append(value)
+    return kept
+
+
+def of_heartbeat(room_id: str, head: Head, now: float) -> Envelope:
+    """Return the envelope that says where a room's log ends. O(1)."""
+    epoch, seq = head.position.epoch, head.position.seq
+    return Envelope(room_id, _time(now), epoch, seq, seq, Heartbeat(epoch, seq, head.ordinal))
+
+
+def _time(now: float) -> datetime:
+    return datetime.fromtimestamp(now, UTC)

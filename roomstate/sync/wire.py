@@ -1,0 +1,62 @@
+"""The outermost shape of an envelope in JSON: what all four types have beside ``data``, and which is which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, TypeAlias
+
+from msgspec import Meta, Struct
+
+from roomstate.model import Id, Seq, Time
+from roomstate.sync.payloads import BulkSync, DeltaUpdate, Heartbeat, Payload, StateUpdate
+
+__all__ = ["WIRES", "AnyWire", "Sync"]
+
+
+class _Wire(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="message_type"):
+    """What all four types have beside ``data``."""
+
+    room_id: Id
+    timestamp: Time
+    sequence_number: Seq
+    data: Payload
+    epoch: Annotated[str, Meta(max_length=64)] = ""
+    previous: Seq | None = None
+    withheld: bool = False
+    fingerprint: Annotated[str, Meta(max_length=64)] = ""
+    ordinal: Seq | None = None
+    answers: Seq | None = None
+
+
+class _StateUpdate(_Wire, frozen=True, tag="STATE_UPDATE"):
+    data: StateUpdate
+
+
+class _BulkSync(_Wire, frozen=True, tag="BULK_SYNC"):
+    data: BulkSync
+
+
+class _DeltaUpdate(_Wire, frozen=True, tag="DELTA_UPDATE"):
+    data: DeltaUpdate
+
+
+class _Heartbeat(_Wire, frozen=True, tag="HEARTBEAT"):
+    data: Heartbeat
+
+
+AnyWire: TypeAlias = _StateUpdate | _BulkSync | _DeltaUpdate | _Heartbeat
+
+
+class Sync(Struct, frozen=True):
+    """The outermost object: one field."""
+
+    room_state_sync: AnyWire
+
+
+WIRES: Final[Mapping[type[Any], type[Any]]] = {
+    StateUpdate: _StateUpdate,
+    BulkSync: _BulkSync,
+    DeltaUpdate: _DeltaUpdate,
+    Heartbeat: _Heartbeat,
+}
+"""The outer shape of each payload."""
