@@ -14,6 +14,7 @@ from roomstate.model import (
     EMPTY,
     Annotation,
     AnyMessage,
+    Echo,
     Id,
     Marker,
     Notification,
@@ -37,6 +38,8 @@ class RoomImage(Struct, frozen=True, omit_defaults=True, kw_only=True):
     ``members_complete`` says whether ``members`` are all. ``markers`` are the users' read markers.
     ``by_time``: the messages are of a source without seqs, in order of (timestamp, id); ``seqs`` are then not in order,
     and ``cursor`` is the source's own name for how far it was heard.
+    ``pending`` is what this copy's own users have sent and not yet seen come back, in order. ``fingerprint`` is the
+    equality hash of the log's entry at ``position``, where the authority has told it.
     ``digest`` sums up the messages that have left the room's memory, as `MessageDigest` writes itself; {} for none.
     """
 
@@ -63,4 +66,6 @@ class RoomImage(Struct, frozen=True, omit_defaults=True, kw_only=True):
     markers: Mapping[str, Marker] = EMPTY
     by_time: bool = False
     cursor: str | None = None
+    pending: tuple[Echo, ...] = ()
+    fingerprint: str = ""
     digest: Mapping[str, Any] = EMPTY

@@ -9,13 +9,16 @@ from typing import Any, Final, Literal
 from roomstate.effects import Deliver
 from roomstate.errors import InvalidValue, TooManyRooms, UnknownRoom
 from roomstate.holding import checks
-from roomstate.holding.answering import Answers, Outputs
+from roomstate.holding.answering import Outputs
 from roomstate.holding.checks import MAX_TIME
 from roomstate.holding.durability import Durability
 from roomstate.holding.following import Following
+from roomstate.holding.house import Bounds, House
 from roomstate.holding.interests import Allowance, Interests
+from roomstate.holding.linking import Links
 from roomstate.holding.notify import Mentions, NotificationRule, Replies
-from roomstate.holding.record import Bounds, Holding, House
+from roomstate.holding.record import Holding
+from roomstate.holding.replicating import Replicating
 from roomstate.holding.tiering import Tiering
 from roomstate.model import EMPTY, MessageLike, Tier, check_id
 from roomstate.residency.cache import RoomCache
@@ -31,6 +34,13 @@ _HOST_BURST_S = 10.0  # seconds' worth of the host's own promotions at once: wha
 _MAX_UI_STATES = 1000  # viewers' UI states of one room
 
 
+def _random_share() -> float:
+    """Return a random number in [0, 1)."""
+    from secrets import randbits  # here: see `_random_epoch`
+
+    return randbits(53) / 2**53
+
+
 def _random_epoch() -> str:
     """Return 64 random bits: no two epochs of a room will ever be the same."""
     from secrets import token_hex  # here: it costs 8 ms, of which an import of roomstate would notice
@@ -38,7 +48,7 @@ def _random_epoch() -> str:
     return token_hex(8)
 
 
-class RoomStateManager(Answers):
+class RoomStateManager(Links):
     """Holds the state of many rooms in tiers. Performs no I/O: what must be done comes back as effects.
 
     Every verb returns a tuple of effects and events, in order (`roomstate.effects`); the caller carries the effects
@@ -49,6 +59,10 @@ class RoomStateManager(Answers):
     ``durability`` says when an update is told to others: "none" at once, and nothing outlives this object; "relaxed" at
     once, then it is appended to the log; "logged" when the log has confirmed it. With the last two a store is needed
     that carries out the loading and appending effects.
+
+    ``role`` "authority" gives out positions, or follows sources that have none; "replica" follows an authority that
+    gives out positions: what `receive` brings is joined to what is held, what is missing is asked for, and what its
+    users write goes through `send`. A replica has durability "none", or "relaxed" where a store keeps its snapshots.
 
     ``make_message`` turns a `Message` from the store or the wire into the host's own class. ``rules`` say whom a
     message concerns. ``cache`` holds rooms at rest; give one to choose its bounds and policy.
@@ -73,6 +87,7 @@ class RoomStateManager(Answers):
     def __init__(
         self,
         *,
+        role: Literal["authority", "replica"] = "authority",
         durability: Literal["none", "relaxed", "logged"] = "none",
         limits: Limits | None = None,
         cache: RoomCache | None = None,
@@ -80,6 +95,7 @@ class RoomStateManager(Answers):
         make_message: MakeMessage | None = None,
         clock: Callable[[], float] = time.time,
         new_epoch: Callable[[], str] | None = None,
+        jitter: Callable[[], float] | None = None,
         max_bytes: int = 256 * 2**20,
         max_undurable_bytes: int = 16 * 2**20,
         max_waiting: int = 1000,
@@ -94,7 +110,11 @@ class RoomStateManager(Answers):
         idle_background_s: float = 1800.0,
         retry_s: float = 0.5,
         max_retry_s: float = 30.0,
+        early_s: float = 0.5,
+        answer_s: float = 10.0,
     ) -> None:
+        if role not in ("authority", "replica") or (role == "replica" and durability == "logged"):
+            raise InvalidValue("role", f"must be authority, or replica without a log of its own, got {role!r}")
         if durability not in ("none", "relaxed", "logged"):
             raise InvalidValue("durability", f"must be none, relaxed or logged, got {durability!r}")
         bounds = {
@@ -105,6 +125,8 @@ class RoomStateManager(Answers):
             "max_read_states": max_read_states,
             "retry_s": retry_s,
             "max_retry_s": max_retry_s,
+            "early_s": early_s,
+            "answer_s": answer_s,
         }
         others = {
             "max_rooms": max_rooms_per_viewer,
@@ -127,10 +149,13 @@ class RoomStateManager(Answers):
             durability=durability,
             new_epoch=new_epoch if new_epoch is not None else _random_epoch,
             make=make_message,
+            replica=role == "replica",
+            jitter=jitter if jitter is not None else _random_share,
         )
         self._durability = Durability(self._house, tuple(rules) if rules is not None else (Mentions(), Replies()))
         self._asks_always = self._durability.every
-        self._tiering = Tiering(self._house, self._durability)
+        self._replicating = Replicating(self._house, self._durability)
+        self._tiering = Tiering(self._house, self._durability, self._replicating)
         self._following = Following(self._house, self._durability, self._tiering)
         self._holdings = self._house.holdings
 
@@ -185,7 +210,7 @@ class RoomStateManager(Answers):
         reads = holding.sync_reads()
         if user not in reads.markers:
             reads.start(user)
-            if holding.kept is not None:
+            if holding.kept is not None or not holding.epoch:
                 holding.newcomers[user] = None
             self._house.weigh(holding)
         holding.touched = max(holding.touched, now)
@@ -305,6 +330,8 @@ class RoomStateManager(Answers):
         now = self._begin(now)
         check_id("room_id", room_id)
         update = checks.checked(update, now)
+        if self._house.replica:
+            raise InvalidValue("role", "a replica cannot publish: send it to the authority")
         self._admit_room(room_id)
         held = self._holdings.get(room_id)
         if held is not None and held.room is not None and held.room.timeline.by_time:
@@ -318,38 +345,6 @@ class RoomStateManager(Answers):
                 self._tiering.wake(holding, now)
         self._durability.take(holding, update, now)
         self._tiering.settle(holding, now)
-        return self._end(now)
-
-    def receive(self, room_id: str, update: Update, *, cursor: str | None = None, now: float | None = None) -> Outputs:
-        """Take an update that somebody else's authority has given out, of a source without sequence numbers.
-
-        The room is then ordered by (timestamp, id); it is never published to. ``cursor`` is the source's opaque name
-        for this point: `disconnected` opens a gap from the last one. Repetitions are harmless. O(log n). Raises
-        ``InvalidValue``; nothing has changed then.
-        """
-        now = self._begin(now)
-        check_id("room_id", room_id)
-        update = checks.checked(update, now)
-        if cursor is not None:
-            check_id("cursor", cursor)
-        self._admit_room(room_id)
-        self._following.receive(room_id, update, cursor, now)
-        return self._end(now)
-
-    def disconnected(self, room_id: str, *, now: float | None = None) -> Outputs:
-        """Note that a foreign room's source cannot be reached, or was not: what it said meanwhile is a gap.
-
-        The room is STALE, and the `FetchMessages` that comes back asks for the gap from the last cursor; complete it
-        when the source answers again. Raises ``UnknownRoom``.
-        """
-        now = self._begin(now)
-        self._following.disconnected(self._live(room_id), now)
-        return self._end(now)
-
-    def connected(self, room_id: str, *, now: float | None = None) -> Outputs:
-        """Note that the room's source is reached again; asks for every gap that nobody is filling."""
-        now = self._begin(now)
-        self._following.connected(self._live(room_id), now)
         return self._end(now)
 
     # -- time --------------------------------------------------------------------------------------------------------
@@ -382,6 +377,11 @@ class RoomStateManager(Answers):
             self._durability.expire_typing(holding, now)
         elif kind == "fetch":
             self._following.retry(holding)
+        elif kind == "send":
+            self._replicating.sending.expire(holding, now)
+            self._tiering.settle(holding, now)
+        elif kind in ("early", "recover"):
+            self._replicating.due(holding, kind, now)
         else:
             self._tiering.retry(holding, kind, now)
 

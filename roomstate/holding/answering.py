@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from roomstate.effects import Appended, Head, Loaded, Recovered
+from roomstate.effects import Appended, Head, Loaded, Recovered, Sent
 from roomstate.errors import InvalidValue
 from roomstate.holding import checks
+from roomstate.holding.counting import Request
 from roomstate.holding.durability import Durability
 from roomstate.holding.following import Following
+from roomstate.holding.house import Output
 from roomstate.holding.reading import Readings
-from roomstate.holding.record import Holding, Output, Request
+from roomstate.holding.record import Holding
+from roomstate.holding.replicating import Replicating
 
 __all__ = ["Answers", "Outputs"]
 
@@ -22,6 +25,8 @@ _ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
     "append": (Appended,),
     "save": (bytes,),
     "fetch": (Recovered,),
+    "recover": (tuple,),
+    "send": (Sent,),
 }
 
 
@@ -31,6 +36,7 @@ class Answers(Readings):
     _clock: Callable[[], float]
     _durability: Durability
     _following: Following
+    _replicating: Replicating
 
     def complete(self, request_id: int, result: object = None, *, now: float | None = None) -> Outputs:
         """Answer an effect with its result, as the table in `roomstate.effects` says.
@@ -55,6 +61,12 @@ class Answers(Readings):
             self._tiering.leaving.saved(holding, result, now)
         elif isinstance(result, Recovered):
             self._following.recovered(holding, result, now)
+        elif isinstance(result, Sent):
+            self._replicating.sending.acknowledged(holding, request_id, result)
+            self._replicating.look(holding, now)
+            self._tiering.settle(holding, now)
+        elif isinstance(result, tuple):
+            self._replicating.answered(holding, checks.envelopes(request.room_id, result), now)
         else:
             assert result is None or isinstance(result, Head)
             self._tiering.head_found(holding, result, now)
@@ -83,10 +95,11 @@ class Answers(Readings):
         holding = self._holdings[request.room_id]
         self._house.forget(request_id)
         self._house.meter.took(now - request.at, "request", request.kind, "failed")
-        self._failed(request.kind, holding, str(error), now)
+        self._failed(request.kind, request_id, holding, error, now)
         return self._end(now)
 
-    def _failed(self, kind: str, holding: Holding, reason: str, now: float) -> None:
+    def _failed(self, kind: str, request_id: int, holding: Holding, error: Exception | str, now: float) -> None:
+        reason = str(error)
         if kind == "append":
             self._durability.append_failed(holding, reason, now)
         elif kind == "load":
@@ -95,6 +108,11 @@ class Answers(Readings):
             self._tiering.leaving.failed(holding, reason, now)
         elif kind == "fetch":
             self._following.fetch_failed(holding, reason, now)
+        elif kind == "recover":
+            self._replicating.failed(holding, reason, now)
+        elif kind == "send":
+            self._replicating.sending.failed(holding, request_id, error)
+            self._tiering.settle(holding, now)
         else:
             holding.head_id = 0
             self._house.save_failed(holding, "head", reason, now)

@@ -10,9 +10,10 @@ from msgspec import Struct, structs
 
 from roomstate.errors import InvalidValue
 from roomstate.model import UNSTAMPED, Message, Tier, check_message
+from roomstate.sync.envelope import Envelope
 from roomstate.updates import KINDS, MessageAdded, Update
 
-__all__ = ["MAX_TIME", "MAX_UI_STATE", "checked", "instant", "json_value", "limit", "positive", "tier"]
+__all__ = ["MAX_TIME", "MAX_UI_STATE", "checked", "envelopes", "instant", "json_value", "limit", "positive", "tier"]
 
 MIN_TIME: Final = -6.2e10
 MAX_TIME: Final = 2.5e11
@@ -49,6 +50,14 @@ def tier(value: object, lowest: Tier) -> None:
     """Raise ``InvalidValue`` unless ``value`` is a tier of at least ``lowest``."""
     if not isinstance(value, Tier) or value < lowest:
         raise InvalidValue("tier", f"must be a Tier of at least {lowest.name}, got {value!r}")
+
+
+def envelopes(room_id: str, value: tuple[object, ...]) -> tuple[Envelope, ...]:
+    """Return the answer of an authority; raise ``InvalidValue`` unless all of it are envelopes of the room. O(n)."""
+    found = tuple(each for each in value if isinstance(each, Envelope) and each.room_id == room_id)
+    if len(found) != len(value):
+        raise InvalidValue("result", f"must be envelopes of room {room_id!r} and nothing else")
+    return found
 
 
 def checked(update: Update, now: float) -> Update:

@@ -22,9 +22,10 @@ from roomstate.effects import (
     Notified,
 )
 from roomstate.errors import InvalidValue, OverBudget, RoomBusy
+from roomstate.holding.house import House
 from roomstate.holding.marking import Members, receipt, vanished
 from roomstate.holding.notify import NotificationRule, Trigger, concerned, triggers
-from roomstate.holding.record import Holding, House
+from roomstate.holding.record import Holding
 from roomstate.model import MessageLike, Notification, Tier
 from roomstate.position import Position
 from roomstate.room.reduce import MEANINGS, Change, Meaning, Outcome, apply
@@ -85,7 +86,7 @@ class Durability:
     def take(self, holding: Holding, update: Update, now: float) -> None:
         """Number and apply ``update`` now if that can be, or keep it until it can. The caller asked `check`."""
         if type(update) not in LOGGED:
-            self._take_ephemeral(holding, update, now)
+            self.ephemeral(holding, update, now)
         elif self.numbered(holding):
             self._accept(holding, update, now)
         else:
@@ -113,7 +114,8 @@ class Durability:
         self._house.undurable_bytes += size
         self._house.weigh(holding)
 
-    def _take_ephemeral(self, holding: Holding, update: Update, now: float) -> None:
+    def ephemeral(self, holding: Holding, update: Update, now: float) -> None:
+        """Apply what takes no seq, and tell it; where it means nothing it is a misfit."""
         room = holding.room
         meaning = MEANINGS[holding.tier if room is not None else Tier.UNLOADED, type(update)]
         if meaning is Meaning.MISFIT:
@@ -189,10 +191,11 @@ class Durability:
             house.counts["update", str(update.__struct_config__.tag), "duplicate"] += 1
             return None
         if isinstance(update, MessageRemoved) and not buried:
-            self._note_removed(holding, change, room.held_after if holding.kept is None else room.head)
+            self.note_removed(holding, change, room.held_after if holding.kept is None else room.head)
         return room.timeline.ordinal
 
-    def _note_removed(self, holding: Holding, change: Change, reach: int) -> None:
+    def note_removed(self, holding: Holding, change: Change, reach: int) -> None:
+        """Take a removed message off what is unread; of one that is not held nobody knows more than ``reach``."""
         if change.removed is not None:
             holding.sync_reads().removed(change.removed_seq, change.removed.user)
         else:

@@ -12,7 +12,8 @@ from roomstate.effects import FetchMessages, GapClosed, GapOpened, LogEntry, Rec
 from roomstate.errors import InvalidValue
 from roomstate.holding.checks import checked
 from roomstate.holding.durability import Durability
-from roomstate.holding.record import Holding, House
+from roomstate.holding.house import House
+from roomstate.holding.record import Holding
 from roomstate.holding.tiering import Tiering
 from roomstate.position import Gap
 from roomstate.room.reduce import Outcome, apply

@@ -125,6 +125,10 @@ class Interests:
         """Return how many viewers are interested in a room. O(1)."""
         return len(self._rooms.get(room_id, ()))
 
+    def in_room(self, room_id: str) -> tuple[str, ...]:
+        """Return the viewers who are interested in a room, in the order in which that began. O(viewers)."""
+        return tuple(self._rooms.get(room_id, ()))
+
     def viewers_of_user(self, room_id: str, user: str) -> tuple[str, ...]:
         """Return the viewers of one user that are interested in a room. O(viewers of the user)."""
         room = self._rooms.get(room_id, {})

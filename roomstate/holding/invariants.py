@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from roomstate.holding.record import Holding, House
+from roomstate.holding.house import House
+from roomstate.holding.record import Holding
 from roomstate.model import Tier
 from roomstate.room.states import LiveRoom
 
@@ -29,13 +30,16 @@ def check(house: House) -> None:
 
 def _check_holding(house: House, holding: Holding) -> None:
     holding.sync_reads().check()
-    ids = (holding.append_id, holding.load_id, holding.head_id, holding.save_id, holding.fetch_id)
-    assert {*ids} - {0} == {key for key, asked in house.requests.items() if asked.room_id == holding.room_id}
+    assert {*holding.asked} - {0} == {key for key, asked in house.requests.items() if asked.room_id == holding.room_id}
     seqs = [entry.seq for entry in holding.undurable]
     assert seqs == list(range(holding.seq - len(seqs) + 1, holding.seq + 1))
     assert holding.appending <= len(holding.undurable)
     assert len(holding.waiting) <= house.bounds.max_waiting
     assert holding.saving is not None or not (holding.save_id or holding.saving_bytes)
+    if holding.replica is not None:
+        holding.replica.check()
+    if holding.echoes is not None:
+        holding.echoes.check()
     if holding.room is None:
         assert not holding.plain
     else:

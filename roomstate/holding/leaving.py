@@ -10,8 +10,9 @@ from __future__ import annotations
 from msgspec import structs
 
 from roomstate.effects import Evicted, Head, SaveSnapshot
+from roomstate.holding.house import House
 from roomstate.holding.marking import folded
-from roomstate.holding.record import Holding, House
+from roomstate.holding.record import Holding
 from roomstate.image import RoomImage
 from roomstate.model import RoomInfo, Status, Tier
 from roomstate.residency.entry import Eviction
@@ -36,6 +37,9 @@ class Leaving:
         image = image_of(room, now, folded(holding.sync_reads()))
         if not (self._house.logged or room.timeline.by_time):
             image = structs.replace(image, floor=room.held_after)
+        if holding.replica is not None or holding.echoes is not None:
+            fingerprint = holding.replica.fingerprint if holding.replica is not None else ""
+            image = structs.replace(image, pending=tuple(holding.echoes or ()), fingerprint=fingerprint)
         return image if holding.cursor is None else structs.replace(image, cursor=holding.cursor)
 
     def down(self, holding: Holding, target: Tier, now: float) -> None:
@@ -49,6 +53,8 @@ class Leaving:
             return
         if holding.kept is not None:
             self._back(holding, now)
+        elif self._house.replica and holding.room.epoch == "" and not holding.echoes:
+            self._out(holding)  # nothing was heard of it yet
         elif holding.saving is None:
             self.save(holding, now)
 

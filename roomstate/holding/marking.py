@@ -12,10 +12,11 @@ from roomstate.effects import LogEntry
 from roomstate.holding.record import Holding
 from roomstate.image import RoomImage
 from roomstate.model import Marker, MessageLike
+from roomstate.room.states import LiveRoom
 from roomstate.room.unread import MAX_MARKERS, ReadState
 from roomstate.updates import MessageAdded, MessageRemoved
 
-__all__ = ["Members", "folded", "receipt", "restore", "settle_awaited", "vanished"]
+__all__ = ["Members", "folded", "receipt", "reread", "restore", "settle_awaited", "vanished"]
 
 Concerned = Callable[[MessageLike, "Members"], Iterable[str]]
 
@@ -127,6 +128,45 @@ def _replayed(image: RoomImage, entries: Iterable[LogEntry], concerned: Concerne
         if entry.seq > replay.reads.head:
             replay.step(entry)
     return replay.reads
+
+
+def reread(holding: Holding, old: LiveRoom, room: LiveRoom, told: Mapping[str, Marker], concerned: Concerned) -> None:
+    """Count on from ``room``, an image of the authority's that takes the place of ``old``. O(markers + messages).
+
+    The authority's own count stands for those users of whom it tells; for others the messages in the image are looked
+    at, and of those that neither has nothing is known. In another log nothing that was read counts.
+    """
+    reads = holding.sync_reads()
+    same = old.epoch == room.epoch
+    news = room.timeline.messages_after(old.head if same else room.head)
+    unseen = max(0, room.timeline.ordinal - reads.ordinal - len(news)) if same else 0
+    reads.head, reads.ordinal = room.head, room.timeline.ordinal
+    mine, members = dict(reads.markers), Members(reads.markers, _author_in(room))
+    for user, marker in mine.items():
+        if user in told and (not same or told[user].seq >= marker.seq):
+            continue
+        if same and user not in holding.newcomers:
+            marker.own += unseen
+            marker.cut = marker.cut or unseen > 0
+        else:
+            reads.markers[user] = Marker(reads.head, reads.ordinal, cut=not same)
+    for message in news:
+        reads.posted(message.user)
+        for user in concerned(message, members):
+            reads.mentioned(user, room.timeline.ids[message.id])
+    for user, marker in told.items():
+        known = reads.markers.get(user)
+        if known is None or not same or marker.seq >= known.seq:
+            reads.take(user, marker)
+    holding.newcomers.clear()
+
+
+def _author_in(room: LiveRoom) -> Callable[[str], str | None]:
+    def author_of(message_id: str) -> str | None:
+        message = room.timeline.get(message_id)
+        return None if message is None else message.user
+
+    return author_of
 
 
 class _Replay:

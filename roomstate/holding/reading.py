@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from roomstate.errors import Malformed, UnknownRoom
+from roomstate.holding.house import House
 from roomstate.holding.invariants import check
-from roomstate.holding.record import Holding, House
+from roomstate.holding.record import Holding
 from roomstate.holding.surveying import stats_of
 from roomstate.holding.tiering import Tiering
 from roomstate.holding.view import RoomView, view_of
@@ -40,7 +41,10 @@ class Readings:
         """Return what a room is known to lack. Raises ``UnknownRoom``. O(1)."""
         self._known(room_id)
         holding = self._holdings.get(room_id)
-        return holding.room.gaps if holding is not None and holding.room is not None else ()
+        if holding is None or holding.room is None:
+            return ()
+        missing = holding.replica.missing(holding.room) if holding.replica is not None else ()
+        return (*holding.room.gaps, *missing)
 
     def unread(self, user: str, room_id: str) -> Unread:
         """Count what ``user`` has not read of a room, at any tier: exact, or "at least". O(log n)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from roomstate.holding.record import House
+from roomstate.holding.house import House
 from roomstate.metrics import Labels, Stats
 from roomstate.model import Status, Tier
 

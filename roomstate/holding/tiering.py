@@ -10,9 +10,11 @@ from roomstate.effects import Head, Loaded, LoadSnapshot, LogEntry
 from roomstate.errors import InvalidValue
 from roomstate.holding.counting import Rise
 from roomstate.holding.durability import Durability
+from roomstate.holding.house import House
 from roomstate.holding.leaving import Leaving
 from roomstate.holding.marking import restore, settle_awaited
-from roomstate.holding.record import Holding, House
+from roomstate.holding.record import Holding
+from roomstate.holding.replicating import Replicating
 from roomstate.model import MessageLike, Tier
 from roomstate.position import Position
 from roomstate.room.passage import empty, promoted, rebuilt
@@ -29,11 +31,12 @@ _TAIL = 2  # log entries asked for per message that a tier holds: edits and reac
 class Tiering:
     """Moves the rooms of one house. ``durability`` numbers what waited once a room's head is known."""
 
-    __slots__ = ("_durability", "_house", "leaving")
+    __slots__ = ("_durability", "_house", "_replicating", "leaving")
 
-    def __init__(self, house: House, durability: Durability) -> None:
+    def __init__(self, house: House, durability: Durability, replicating: Replicating) -> None:
         self._house = house
         self._durability = durability
+        self._replicating = replicating
         self.leaving: Leaving = Leaving(house)
 
     # -- what is wanted ----------------------------------------------------------------------------------------------
@@ -105,6 +108,7 @@ class Tiering:
             self.load(holding)
         else:
             house.meter.took(0.0, "rise", old.name, target.name, "at_once")
+            self._replicating.resume(holding, now)
 
     def _unpack(self, holding: Holding, target: Tier, now: float) -> None:
         """Start from what a cached room's packed bytes tell without being decoded."""
@@ -121,7 +125,7 @@ class Tiering:
         house, reads = self._house, holding.reads
         if holding.head is not None:  # its log is being written to: the head is known
             self._start(holding, holding.head, target, now)
-        elif house.logged:
+        elif house.logged or house.replica:
             self._start(holding, Head(Position("", 0)), target, now)
         else:  # what was read of a room that is gone goes on counting
             self._start(holding, Head(Position(house.new_epoch(), reads.head), reads.ordinal), target, now)
@@ -154,7 +158,11 @@ class Tiering:
         """Whether the room's tier holds more than is here, and somebody has it."""
         room = holding.room
         assert room is not None
-        if holding.packed is not None or holding.kept is not None or room.epoch == "":
+        if holding.packed is not None or holding.kept is not None:
+            return True
+        if self._house.replica:
+            return self._house.stored and room.epoch == "" and holding.replica is None
+        if room.epoch == "":
             return True
         if not self._house.logged:
             return False
@@ -210,7 +218,10 @@ class Tiering:
         for seq, message in repeated:
             holding.sync_reads().removed(seq, message.user)
         settle_awaited(holding)
-        self._house.set_status(holding, LoadingSignal.LOADED)
+        if self._house.replica:
+            self._replicating.loaded(holding, result.image, now)
+        else:
+            self._house.set_status(holding, LoadingSignal.LOADED)
         self._house.refile(holding)
         self._durability.flush_waiting(holding, now)
         self.settle(holding, now)
@@ -278,7 +289,10 @@ class Tiering:
         house = self._house
         holding.load_id = 0
         house.set_status(holding, LoadingSignal.FAILED, reason)
-        house.retry(holding, "load", now)
+        if house.replica:  # the authority has it all
+            self._replicating.abandon(holding, now)
+        else:
+            house.retry(holding, "load", now)
         self._file(holding.room_id)
         self.settle(holding, now)
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from roomstate.holding.record import Holding, House
+from roomstate.holding.house import House
+from roomstate.holding.record import Holding
 from roomstate.model import (
     EMPTY,
     Annotation,
+    Echo,
     MessageLike,
     Notification,
     PresenceState,
@@ -35,7 +37,8 @@ class RoomView(Struct, frozen=True, eq=False):
     ``messages`` are in order; those in ``(held_after, position.seq]`` are all here but for ``gaps``, those in
     ``(floor, held_after]`` are in the log, or on their way there, and of those at or below ``floor`` nothing is known.
     ``position`` is None until it is known; ``durable`` is the seq up to which the log is safe. ``members_complete``
-    tells whether ``members`` are all. ``annotations`` has edits and reactions by message id.
+    tells whether ``members`` are all. ``annotations`` has edits and reactions by message id. ``pending`` is what was
+    sent from here and has not come back yet: it is shown after the messages.
     """
 
     room_id: str
@@ -59,6 +62,7 @@ class RoomView(Struct, frozen=True, eq=False):
     typing: tuple[str, ...] = ()
     notifications: tuple[Notification, ...] = ()
     ui_state: Mapping[str, Any] = EMPTY
+    pending: tuple[Echo, ...] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -111,7 +115,8 @@ def _live(holding: Holding, room: LiveRoom, logged: bool) -> RoomView:
         floor=room.floor if logged or room.timeline.by_time else room.held_after,
         held_after=room.held_after,
         messages=messages,
-        gaps=room.gaps,
+        gaps=(*room.gaps, *holding.replica.missing(room)) if holding.replica is not None else room.gaps,
+        pending=tuple(holding.echoes) if holding.echoes is not None else (),
         annotations=dict(room.timeline.annotations) if room.timeline.annotations else EMPTY,
         info=info,
         config=room.config,

@@ -129,6 +129,10 @@ class ReadState(Struct, eq=False, gc=False):
             if (mine is None and len(self.markers) < MAX_MARKERS) or (mine is not None and mine.seq < marker.seq):
                 self.markers[user] = structs.replace(marker)
 
+    def take(self, user: str, marker: Marker) -> None:
+        """Let ``user`` have read just what ``marker`` says. O(1)."""
+        self._set(user, structs.replace(marker))
+
     def image(self) -> dict[str, Marker]:
         """Return the markers as values of their own: what happens later does not show in them. O(n)."""
         return {user: structs.replace(marker) for user, marker in self.markers.items()}

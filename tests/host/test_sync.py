@@ -9,7 +9,7 @@ import pytest
 
 from roomstate.effects import Appended, Deliver, FetchMessages, Head, LogEntry, Recovered, SaveFailed, TierChanged
 from roomstate.errors import InvalidValue, StoreFull, StoreUnavailable
-from roomstate.holding.record import Output
+from roomstate.holding.house import Output
 from roomstate.host import SyncHost
 from roomstate.manager import RoomStateManager
 from roomstate.model import Count, Message, Status, Tier

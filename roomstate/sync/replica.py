@@ -1,0 +1,260 @@
+"""The follower's answer to "what is this to me?": how an envelope joins what a copy holds, and what is still missing.
+
+A copy at ``head`` takes an envelope that covers ``(previous, seq]`` if ``previous <= head < seq``; one that is all at
+or below the head is a repetition; one that begins above it is early, and waits for what lies between. Nothing here asks
+for anything, and nothing changes a room: `holding.replicating` does, by what `RoomReplica.judge` says.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from enum import Enum
+from operator import attrgetter
+from typing import Final
+
+from msgspec import Struct
+
+from roomstate.position import Gap, Position, Token
+from roomstate.room.states import LiveRoom
+from roomstate.sync.envelope import Envelope
+from roomstate.sync.payloads import BulkSync, Heartbeat
+
+__all__ = ["MAX_EARLY", "MAX_EARLY_BYTES", "RoomReplica", "Verdict"]
+
+MAX_EARLY: Final = 1000
+"""Envelopes of one room that wait for what lies before them: as many as an ACTIVE room's messages."""
+
+MAX_EARLY_BYTES: Final = 1 << 20
+"""Bytes of them, by estimate."""
+
+_MAX_KEYS: Final = 1000  # users whose newest ephemeral state is remembered, so that an older one does not undo it
+_PER_ENVELOPE: Final = 400  # bytes of an envelope with one message, beyond its text; by `sys.getsizeof` of its parts
+
+
+class Verdict(Enum):
+    """What an envelope is to a copy."""
+
+    APPLY = "applied"  # it joins what is held
+    ADOPT = "adopted"  # an image, to be taken in place of what is held
+    DUPLICATE = "duplicate"  # all of it is known
+    EARLY = "early"  # what lies before it has not come
+    BEHIND = "behind"  # it tells of updates that are not here, and does not bring them
+    OTHER_EPOCH = "other epoch"  # it belongs to another log than what is held
+
+
+class _Waiting(Struct, frozen=True):
+    """An envelope that waits, since when, and what it holds in memory."""
+
+    envelope: Envelope
+    at: float
+    size: int
+
+    @property
+    def place(self) -> tuple[int, int]:
+        return self.envelope.previous, self.envelope.sequence_number
+
+
+class RoomReplica:
+    """What a copy of one room knows of its authority, beyond what it holds.
+
+    ``known`` is the last seq that the authority is known to have given out; ``fingerprint`` is that of the entry at the
+    copy's head. ``request_id`` is the recovery that is under way (0: none), asked for at ``asked_at`` from
+    ``asked_from``; ``whole`` says that an image is wanted. ``suspect`` says that another epoch was heard of, or that
+    something could not wait. ``dropped`` counts envelopes that were not believed, or did not fit.
+    """
+
+    __slots__ = (
+        "_bytes",
+        "_early",
+        "_kept",
+        "_latest",
+        "asked_at",
+        "asked_from",
+        "dropped",
+        "fingerprint",
+        "known",
+        "request_id",
+        "suspect",
+        "told",
+        "whole",
+    )
+
+    def __init__(self, fingerprint: str = "") -> None:
+        self.known: int = 0
+        self.fingerprint: str = fingerprint
+        self.request_id: int = 0
+        self.asked_at: float = 0.0
+        self.asked_from: Position | None = None
+        self.whole: bool = False
+        self.suspect: bool = False
+        self.dropped: int = 0
+        self.told: Gap | None = None  # the gap at the head that hosts were told of
+        self._early: list[_Waiting] = []
+        self._kept: list[Envelope] = []
+        self._bytes = 0
+        self._latest: dict[tuple[str, str], int] = {}
+
+    def __len__(self) -> int:
+        """How many envelopes wait."""
+        return len(self._early)
+
+    @property
+    def bytes(self) -> int:
+        """What waits here, in bytes, by estimate. O(1)."""
+        return self._bytes
+
+    # -- judging -----------------------------------------------------------------------------------------------------
+
+    def judge(self, room: LiveRoom, envelope: Envelope, *, asked: bool = False) -> Verdict:
+        """Say what ``envelope`` is to the copy ``room``; nothing changes. O(1), O(items) to find bodies missing.
+
+        ``asked`` says that it answers the request under way: an image of another epoch is taken only then, for it may
+        as well be one that was late.
+        """
+        data = envelope.data
+        if isinstance(data, BulkSync):
+            return self._judge_image(room, envelope, asked)
+        if isinstance(data, Heartbeat):
+            if data.epoch != room.epoch:
+                return Verdict.OTHER_EPOCH
+            return Verdict.BEHIND if data.head > room.head else Verdict.DUPLICATE
+        if room.epoch == "":
+            return Verdict.EARLY
+        if envelope.epoch != room.epoch:
+            return Verdict.OTHER_EPOCH
+        if envelope.previous == envelope.sequence_number:
+            return Verdict.BEHIND if envelope.sequence_number > room.head else Verdict.APPLY
+        if envelope.sequence_number <= room.head:
+            return Verdict.DUPLICATE
+        if envelope.previous > room.head:
+            return Verdict.EARLY
+        return Verdict.BEHIND if envelope.bare else Verdict.APPLY
+
+    def _judge_image(self, room: LiveRoom, envelope: Envelope, asked: bool) -> Verdict:
+        if room.epoch == "":
+            return Verdict.ADOPT
+        if envelope.epoch != room.epoch:
+            return Verdict.ADOPT if asked else Verdict.OTHER_EPOCH
+        if envelope.sequence_number > room.head or (asked and self._reaches(room, envelope.sequence_number)):
+            return Verdict.ADOPT
+        return Verdict.DUPLICATE
+
+    def _reaches(self, room: LiveRoom, seq: int) -> bool:
+        """Whether an image at ``seq`` and what was kept since it was asked for reach the head of the copy."""
+        for envelope in self._kept:
+            if envelope.previous <= seq:
+                seq = max(seq, envelope.sequence_number)
+        return seq >= room.head
+
+    def is_news(self, kind: str, user: str, seq: int) -> bool:
+        """Whether an ephemeral update of a user, told at ``seq``, is no older than the last one; remembers it. O(1)."""
+        key = (kind, user)
+        if self._latest.get(key, 0) > seq:
+            return False
+        self._latest.pop(key, None)
+        self._latest[key] = seq
+        if len(self._latest) > _MAX_KEYS:
+            del self._latest[next(iter(self._latest))]
+        return True
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def hold(self, envelope: Envelope, now: float) -> bool:
+        """Let an envelope wait; False where the bounds do not allow it: then nothing waits any more. O(log n) + move.
+
+        Whoever is told False asks for what is missing at once: what waited is among that.
+        """
+        size = _size(envelope)
+        if len(self._early) >= MAX_EARLY or self._bytes + size > MAX_EARLY_BYTES:
+            self.dropped += len(self._early) + 1
+            self._retain([])
+            return False
+        insort(self._early, _Waiting(envelope, now, size), key=attrgetter("place"))
+        self._bytes += size
+        return True
+
+    def keep(self, envelope: Envelope) -> None:
+        """Keep an envelope that was applied while an image is on its way, which may not have it. O(1)."""
+        if self.whole and self.request_id and len(self._kept) < MAX_EARLY:
+            self._kept.append(envelope)
+
+    def adopted(self, epoch: str, now: float) -> None:
+        """Let what was kept wait again, to be applied to the image that has come; of other epochs nothing. O(n)."""
+        kept, self._kept = self._kept, []
+        self._retain([waiting for waiting in self._early if waiting.envelope.epoch == epoch])
+        for envelope in kept:
+            if envelope.epoch == epoch:
+                self.hold(envelope, now)
+
+    def _retain(self, early: list[_Waiting]) -> None:
+        self._early = early
+        self._bytes = sum(waiting.size for waiting in early)
+
+    def next(self, room: LiveRoom) -> Envelope | None:
+        """Take out an envelope that joins the copy now, and all that it knows already; None where none does. O(n).
+
+        Those of another epoch go on waiting: the copy may yet become one of theirs.
+        """
+        at = 0
+        while at < len(self._early) and (envelope := self._early[at].envelope).previous <= room.head:
+            if envelope.epoch != room.epoch:
+                at += 1
+                continue
+            self._bytes -= self._early.pop(at).size
+            if envelope.sequence_number > room.head:
+                return envelope
+        return None
+
+    def trust(self, epoch: str, seq: int) -> None:
+        """Believe an answer: when it was asked for the authority was at ``seq`` of ``epoch``, and not further. O(n).
+
+        What came before the question, and lies beyond the answer or in another epoch, was never given out.
+        """
+        self.known, self.suspect = seq, False
+        kept = []
+        for waiting in self._early:
+            envelope = waiting.envelope
+            if waiting.at > self.asked_at or (envelope.epoch == epoch and envelope.previous <= seq):
+                kept.append(waiting)
+                self.known = max(self.known, envelope.sequence_number if envelope.epoch == epoch else 0)
+        self.dropped += len(self._early) - len(kept)
+        self._retain(kept)
+
+    # -- what is missing ---------------------------------------------------------------------------------------------
+
+    def lacks(self, room: LiveRoom) -> bool:
+        """Whether something is known to be missing at the copy's head. O(1)."""
+        return self.suspect or self.known > room.head or room.epoch == ""
+
+    def missing(self, room: LiveRoom) -> tuple[Gap, ...]:
+        """Return the intervals above the copy's head that are known to be missing, in order. O(waiting)."""
+        gaps, at = [], room.head
+        for waiting in self._early:
+            envelope = waiting.envelope
+            if envelope.epoch == room.epoch:
+                if envelope.previous > at:
+                    gaps.append(Gap(at, envelope.previous))
+                at = max(at, envelope.sequence_number)
+        if self.known > at:
+            gaps.append(Gap(at, self.known))
+        return tuple(gaps)
+
+    def token(self, room: LiveRoom) -> Token | None:
+        """Return where the copy resumes; None where it holds nothing. O(1)."""
+        return Token(room.epoch, room.head, self.fingerprint) if room.epoch else None
+
+    def check(self) -> None:
+        """Assert the invariants; for tests. O(n)."""
+        assert len(self._early) <= MAX_EARLY
+        assert self._bytes == sum(waiting.size for waiting in self._early) <= MAX_EARLY_BYTES
+        places = [waiting.place for waiting in self._early]
+        assert places == sorted(places)
+        assert len(self._kept) <= MAX_EARLY
+        assert len(self._latest) <= _MAX_KEYS
+
+
+def _size(envelope: Envelope) -> int:
+    """Estimate what an envelope holds in memory, in bytes. O(messages)."""
+    data = envelope.data
+    added = getattr(data, "added_messages", ())
+    return _PER_ENVELOPE + sum(_PER_ENVELOPE + len(getattr(each, "content", "")) for each in added)
