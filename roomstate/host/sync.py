@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, overload
 
 from roomstate.effects import Deliver, Effect, Event, FetchMessages, Recovered, SaveFailed
 from roomstate.errors import InvalidValue, StoreUnavailable
@@ -17,6 +17,7 @@ from roomstate.metrics import Stats
 from roomstate.model import Status, Tier, Unread
 from roomstate.position import Gap
 from roomstate.store.base import RoomStore
+from roomstate.sync.envelope import Envelope
 from roomstate.updates import Update
 
 __all__ = ["Left", "SyncHost"]
@@ -154,9 +155,47 @@ class SyncHost:
         """
         return self._drive(self.manager.publish(room_id, update, now=now))
 
-    def receive(self, room_id: str, update: Update, *, cursor: str | None = None, now: float | None = None) -> Outputs:
+    @overload
+    def receive(self, source: Envelope, /, *, now: float | None = None) -> Outputs: ...
+
+    @overload
+    def receive(
+        self, source: str, update: Update, /, *, cursor: str | None = None, now: float | None = None
+    ) -> Outputs: ...
+
+    def receive(
+        self,
+        source: Envelope | str,
+        update: Update | None = None,
+        /,
+        *,
+        cursor: str | None = None,
+        now: float | None = None,
+    ) -> Outputs:
         """See `RoomStateManager.receive`."""
-        return self._drive(self.manager.receive(room_id, update, cursor=cursor, now=now))
+        if isinstance(source, Envelope):
+            return self._drive(self.manager.receive(source, now=now))
+        if update is None:
+            raise InvalidValue("update", "must be given beside a room's id")
+        return self._drive(self.manager.receive(source, update, cursor=cursor, now=now))
+
+    def send(
+        self,
+        room_id: str,
+        content: str,
+        *,
+        user: str | None = None,
+        client_id: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        now: float | None = None,
+    ) -> Outputs:
+        """See `RoomStateManager.send`."""
+        sent = self.manager.send(room_id, content, user=user, client_id=client_id, extra=extra, now=now)
+        return self._drive(sent)
+
+    def discard(self, room_id: str, client_id: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.discard`."""
+        return self._drive(self.manager.discard(room_id, client_id, now=now))
 
     def disconnected(self, room_id: str, *, now: float | None = None) -> Outputs:
         """See `RoomStateManager.disconnected`."""
