@@ -346,7 +346,7 @@ class ManagerMachine(RuleBasedStateMachine):
             for room in list(self.host.todo):
                 self.host.carry_out(room)
         self.start()
-        for room in list(self.accepted):
+        for room in {**self.accepted, **self.configs}:
             self.accepted[room] = update_ids(self.log(room))
             configs = [e.update.config for e in self.log(room) if isinstance(e.update, RoomConfigChanged)]
             self.configs.pop(room, None)
@@ -561,5 +561,16 @@ def test_the_manager_is_what_dicts_say(machine: type[ManagerMachine]) -> None:
 @pytest.mark.parametrize("machine", MACHINES, ids=lambda machine: machine.__name__)
 def test_the_manager_is_what_dicts_say_for_long(machine: type[ManagerMachine]) -> None:
     run_state_machine_as_test(
-        machine, settings=settings(max_examples=250, stateful_step_count=80, suppress_health_check=list(HealthCheck))
+        machine, settings=settings(max_examples=280, stateful_step_count=80, suppress_health_check=list(HealthCheck))
     )
+
+
+def test_a_configuration_that_had_no_seq_yet_does_not_outlive_a_crash() -> None:
+    state = PressedLogged()
+    state.begin()
+    state.publish("r1", RoomConfigChanged(RoomConfig(slow_mode_duration=1)))
+    state.restart(finish=False)
+    state.promote("r1", Tier.BACKGROUND)
+    state.catch_up()
+    assert state.manager.view("r1").config == RoomConfig()
+    state.configurations_are_the_last()
