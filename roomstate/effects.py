@@ -8,6 +8,7 @@ effect             ``complete`` takes
 =================  ======================================================
 `LoadHead`         `Head`, or None where the store has no such room
 `LoadSnapshot`     `Loaded`
+`LoadPacked`       `Packed`, or None where the store has no such room
 `LoadLog`          tuple of `LogEntry`, oldest first
 `AppendLog`        `Appended`
 `SaveSnapshot`     the snapshot's bytes
@@ -26,7 +27,7 @@ from typing import Any, Final, Literal, TypeAlias
 from msgspec import Struct
 
 from roomstate.image import RoomImage
-from roomstate.model import AnyMessage, Echo, Notification, Status, Tier
+from roomstate.model import AnyMessage, Echo, Notification, RoomInfo, Status, Tier
 from roomstate.position import Gap, Position, Token
 from roomstate.updates import Update
 
@@ -50,12 +51,14 @@ __all__ = [
     "Head",
     "LoadHead",
     "LoadLog",
+    "LoadPacked",
     "LoadSnapshot",
     "Loaded",
     "LogEntry",
     "Misfit",
     "Notified",
     "OpenStream",
+    "Packed",
     "Recovered",
     "RequestRecovery",
     "Resynced",
@@ -94,6 +97,19 @@ class Loaded(Struct, frozen=True):
     head: Head | None = None
     image: RoomImage | None = None
     entries: tuple[LogEntry, ...] = ()
+
+
+class Packed(Struct, frozen=True):
+    """A room as its store has it, not decoded: where its log ends, and its best ``snapshot`` for ACTIVE (empty: none).
+
+    ``seq``, ``taken_at`` and ``info`` are the snapshot's own, as its header tells.
+    """
+
+    head: Head
+    snapshot: bytes = b""
+    seq: int = 0
+    taken_at: float = 0.0
+    info: RoomInfo = RoomInfo()
 
 
 class Appended(Struct, frozen=True):
@@ -155,6 +171,13 @@ class LoadSnapshot(Struct, frozen=True):
     tier: Tier
     packed: bytes | None
     limit: int
+
+
+class LoadPacked(Struct, frozen=True):
+    """Bring a room's snapshot as it lies in the store: somebody is expected there. Less urgent than everything else."""
+
+    room_id: str
+    request_id: int
 
 
 class LoadLog(Struct, frozen=True):
@@ -365,6 +388,7 @@ class EchoFailed(Struct, frozen=True):
 ANSWERS: Final[dict[type[Struct], tuple[type[Any], ...]]] = {
     LoadHead: (Head, type(None)),
     LoadSnapshot: (Loaded,),
+    LoadPacked: (Packed, type(None)),
     LoadLog: (tuple,),
     AppendLog: (Appended,),
     SaveSnapshot: (bytes,),
@@ -377,6 +401,7 @@ ANSWERS: Final[dict[type[Struct], tuple[type[Any], ...]]] = {
 Effect: TypeAlias = (
     LoadHead
     | LoadSnapshot
+    | LoadPacked
     | LoadLog
     | AppendLog
     | SaveSnapshot

@@ -21,6 +21,7 @@ labels                                 counted
 ``notified``, kind                     notifications
 ``receipt``, ``dropped``               receipts for messages not seen yet, for which there was no room
 ``rule``, ``failed``, error            notification rules that raised
+``predictor``, ``failed``, error       calls of a warmer or its predictor that raised
 =====================================  ===========================================================================
 
 Times (`Stats.times`) are histograms of seconds, in the manager's own time, the ``now`` of its calls:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from roomstate import Limits, MessageRemoved, RoomCache, RoomConfig, RoomStateError, RoomStateManager, Tier, User
+from roomstate.residency.prediction import RecencyPredictor
+from roomstate.residency.warming import Warmer
 from roomstate.testing.journal import VERBS, Recorder, replay
 from roomstate.updates import PresenceChanged, ReactionAdded, RoomConfigChanged, TypingChanged, UserJoined
 from tests.holding.world import Host, NaiveStore, added, describe
@@ -31,6 +33,7 @@ def manager(durability: Any) -> RoomStateManager:
         max_bytes=40_000,
         moves_per_s=3,
         burst=30,
+        warmer=Warmer(RecencyPredictor(), least_chance=0.0),
     )
 
 
@@ -60,6 +63,7 @@ def play(durability: str, calls: int = 400) -> tuple[Recorder, list[Any]]:
             ("follow", viewer, room),
             ("leave", viewer, room),
             ("disconnect", viewer),
+            ("warm", viewer),
             ("promote", room, dice.choice((Tier.ACTIVE, Tier.BACKGROUND))),
             ("demote", room),
             ("mark_read", viewer, room, dice.choice((None, f"m{number - 1}"))),

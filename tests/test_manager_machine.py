@@ -37,6 +37,8 @@ from roomstate import (
     User,
 )
 from roomstate.effects import Deliver, LogEntry, Misfit
+from roomstate.residency.prediction import RecencyPredictor
+from roomstate.residency.warming import Warmer
 from roomstate.updates import (
     LOGGED,
     CountsChanged,
@@ -87,6 +89,7 @@ class ManagerMachine(RuleBasedStateMachine):
         self.truth_epoch: dict[str, str] = {}
         self.unsure: set[str] = set()  # rooms that a crash caught between a configuration and its snapshot
         self.taken_again: set[str] = set()  # rooms that took a message again which an eviction had made them forget
+        self.predictor = RecencyPredictor()  # outlives the process, as a host's own may
         self.start()
 
     def start(self) -> None:
@@ -100,6 +103,7 @@ class ManagerMachine(RuleBasedStateMachine):
             durability=self.durability,
             limits=LIMITS,
             cache=RoomCache(max_rooms=self.max_rooms),
+            warmer=Warmer(self.predictor, least_chance=0.0, loads_per_s=1e6),
             clock=lambda: self.now,
             new_epoch=new_epoch,
             max_bytes=self.max_bytes,
@@ -162,6 +166,12 @@ class ManagerMachine(RuleBasedStateMachine):
         result = self.call("demote", room, tier, keep_notifications=keep)
         if not isinstance(result, RoomStateError):
             assert result[0] is self.manager.tier(room)
+
+    @rule(viewer=viewers, wrong=st.booleans())
+    def warm(self, viewer: str, wrong: bool) -> None:
+        user = "nobody" if wrong else VIEWERS[viewer]
+        refused = isinstance(self.call("warm", viewer, user=user), RoomStateError)
+        assert refused == (wrong and bool(self.manager._house.interests.rooms_of(viewer)))
 
     # -- updates -----------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from roomstate.effects import Appended, Head, Loaded, Recovered, Sent
+from roomstate.effects import Appended, Head, Loaded, Packed, Recovered, Sent
 from roomstate.errors import InvalidValue
 from roomstate.holding import checks
 from roomstate.holding.counting import Request
@@ -15,6 +15,7 @@ from roomstate.holding.house import Output
 from roomstate.holding.reading import Readings
 from roomstate.holding.record import Holding
 from roomstate.holding.replicating import Replicating
+from roomstate.holding.warming import Warming
 
 __all__ = ["Answers", "Outputs"]
 
@@ -27,6 +28,7 @@ _ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
     "fetch": (Recovered,),
     "recover": (tuple,),
     "send": (Sent,),
+    "warm": (Packed, type(None)),
 }
 
 
@@ -37,6 +39,7 @@ class Answers(Readings):
     _durability: Durability
     _following: Following
     _replicating: Replicating
+    _warming: Warming
 
     def complete(self, request_id: int, result: object = None, *, now: float | None = None) -> Outputs:
         """Answer an effect with its result, as the table in `roomstate.effects` says.
@@ -51,8 +54,11 @@ class Answers(Readings):
         if not isinstance(result, _ANSWERS[request.kind]):
             wanted = " or ".join(kind.__name__ for kind in _ANSWERS[request.kind])
             raise InvalidValue("result", f"must be {wanted} for this request, got {type(result).__name__}")
-        holding = self._holdings[request.room_id]
-        if isinstance(result, Appended):
+        holding = self._holdings.get(request.room_id)
+        if holding is None:
+            assert result is None or isinstance(result, Packed)
+            self._warming.loaded(request.room_id, result, now)
+        elif isinstance(result, Appended):
             self._durability.appended(holding, result)
             self._tiering.settle(holding, now)
         elif isinstance(result, Loaded):
@@ -92,10 +98,12 @@ class Answers(Readings):
         request = self._request(request_id)
         if request is None:
             return ()
-        holding = self._holdings[request.room_id]
         self._house.forget(request_id)
         self._house.meter.took(now - request.at, "request", request.kind, "failed")
-        self._failed(request.kind, request_id, holding, error, now)
+        if request.kind == "warm":
+            self._warming.failed(request.room_id)
+        else:
+            self._failed(request.kind, request_id, self._holdings[request.room_id], error, now)
         return self._end(now)
 
     def _failed(self, kind: str, request_id: int, holding: Holding, error: Exception | str, now: float) -> None:
@@ -124,6 +132,19 @@ class Answers(Readings):
         if request is None and not 0 < request_id <= self._house.last_request:
             raise InvalidValue("request_id", f"no such request was made: {request_id!r}")
         return request
+
+    def warm(self, viewer: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """Load where ``viewer`` is likely to turn next: call it as a viewer connects, before it enters a room.
+
+        Every `enter` does it too, for the turn after. ``user`` is whose connection ``viewer`` is, by default what it
+        said before, or itself. The rooms come into the cache, as many as the warmer's bounds let, and if they are worth
+        more there than what would give way; without a ``warmer``, without a log, or while memory is short, nothing
+        happens. What was loaded is counted in ``stats()`` as used, wasted or failed. O(candidates). Raises
+        ``InvalidValue``.
+        """
+        now = self._begin(now)
+        self._warming.plan(self._house.interests.whose(viewer, user), now)
+        return self._end(now)
 
     # -- the frame of every verb -------------------------------------------------------------------------------------
 

@@ -45,7 +45,7 @@ _EVENTS: Final[dict[type[Any], Callable[[Any], Iterable[Labels]]]] = {
 
 
 class Request(Struct):
-    """What an outstanding request asked for: ``kind`` is head, load, append, save, fetch, recover or send."""
+    """What an outstanding request asked for: ``kind`` is head, load, append, save, fetch, recover, send or warm."""
 
     kind: str
     room_id: str

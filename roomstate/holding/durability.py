@@ -176,6 +176,8 @@ class Durability:
         holding.touched = max(holding.touched, now)
         if isinstance(update, (RoomConfigChanged, ModerationConfigChanged)):
             holding.config_seq = holding.seq
+        elif isinstance(update, MessageAdded) and self._house.foresight is not None:
+            self._house.foresight.posted(holding.room_id, update.message.user, now)
         self._pass_on(holding, LogEntry(holding.seq, ordinal, update), now)
 
     def _apply(self, holding: Holding, update: Update, now: float) -> int | None:
@@ -285,6 +287,8 @@ class Durability:
             holding.room.note(note, house.limits)
             holding.room.changes += 1
         house.out.append(Notified(note))
+        if house.foresight is not None:
+            house.foresight.notified(note, holding.touched)
         viewers = house.interests.viewers_of_user(holding.room_id, note.user)
         if viewers:
             house.out.append(Deliver(Audience(holding.room_id, holding.epoch, viewers), NotificationAdded(note), 0))

@@ -21,10 +21,12 @@ from roomstate.effects import (
 )
 from roomstate.holding.counting import Meter, Request
 from roomstate.holding.deadlines import Deadlines
+from roomstate.holding.foresight import Foresight
 from roomstate.holding.interests import Interests
 from roomstate.holding.record import Holding
 from roomstate.model import Status, Tier
 from roomstate.residency.cache import RoomCache
+from roomstate.residency.warming import Warmer
 from roomstate.room.reduce import MakeMessage
 from roomstate.room.states import Limits
 from roomstate.room.tiers import LoadingSignal, next_status
@@ -68,6 +70,7 @@ class House:
         "counts",
         "due",
         "durability",
+        "foresight",
         "holdings",
         "interests",
         "jitter",
@@ -99,6 +102,7 @@ class House:
         make: MakeMessage | None,
         replica: bool = False,
         jitter: Callable[[], float] = float,
+        warmer: Warmer | None = None,
     ) -> None:
         self.bounds: Bounds = bounds
         self.limits: Limits = limits
@@ -121,6 +125,7 @@ class House:
         self.meter: Meter = Meter()
         self.counts: Counter[tuple[str, ...]] = self.meter.counts
         self.short: int = 0  # messages that took the short way, in rooms that are not held any more
+        self.foresight: Foresight | None = Foresight(warmer, self.meter.count) if warmer is not None else None
         self.bytes: int = 0
         self.leaving_bytes: int = 0  # of rooms whose snapshot is being saved, and that leave then
         self.undurable_bytes: int = 0
@@ -194,6 +199,8 @@ class House:
             else:
                 self.resting_bytes -= reads.bytes
             holding = self.holdings[room_id] = Holding(room_id, reads, touched=now)
+            if self.foresight is not None:
+                self.forget(self.foresight.overtaken(room_id))
         return holding
 
     def release(self, holding: Holding) -> None:

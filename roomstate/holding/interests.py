@@ -104,6 +104,18 @@ class Interests:
             raise UnknownViewer(f"viewer {viewer!r}", "holds no interest")
         return known.user
 
+    def whose(self, viewer: str, user: str | None) -> str:
+        """Return whose connection ``viewer`` is, or would be as one of ``user``. Raises ``InvalidValue``. O(1)."""
+        check_id("viewer", viewer)
+        if user is not None:
+            check_id("user", user)
+        known = self._viewers.get(viewer)
+        if known is None:
+            return user if user is not None else viewer
+        if user is not None and user != known.user:
+            raise InvalidValue("user", f"viewer {viewer!r} is a connection of {known.user!r}, not of {user!r}")
+        return known.user
+
     def idle_s(self, tier: Tier) -> float:
         """Return after how many seconds an interest of this tier lapses."""
         return self._idle[tier]
@@ -147,9 +159,7 @@ class Interests:
 
     def admit(self, viewer: str, room_id: str, user: str | None, now: float) -> None:
         """Check that the viewer may begin or change an interest now; raise, and change nothing, if not. O(1)."""
-        check_id("viewer", viewer)
-        if user is not None:
-            check_id("user", user)
+        self.whose(viewer, user)
         known = self._viewers.get(viewer)
         if known is None:
             if len(self._viewers) >= self.max_viewers:
@@ -158,8 +168,6 @@ class Interests:
             if known is not None:
                 self._check_rate(viewer, known, now)
             return
-        if user is not None and user != known.user:
-            raise InvalidValue("user", f"viewer {viewer!r} is a connection of {known.user!r}, not of {user!r}")
         if room_id not in known.rooms and len(known.rooms) >= self.max_rooms:
             raise TooManyRooms(f"viewer {viewer!r}", f"holds {self.max_rooms} rooms already")
         self._check_rate(viewer, known, now)

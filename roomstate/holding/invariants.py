@@ -22,7 +22,10 @@ def check(house: House) -> None:
     assert house.resting_bytes == sum(reads.bytes for reads in house.resting.values())
     assert len(house.resting) <= house.bounds.max_read_states
     assert not house.resting.keys() & house.holdings.keys()
-    assert all(request.room_id in house.holdings for request in house.requests.values())
+    warmed = {key: asked.room_id for key, asked in house.requests.items() if asked.kind == "warm"}
+    assert all(key in warmed or asked.room_id in house.holdings for key, asked in house.requests.items())
+    assert not house.holdings.keys() & warmed.values()
+    assert warmed == (house.foresight.requests() if house.foresight is not None else {})
     for room_id, holding in house.holdings.items():
         assert holding.room_id == room_id
         _check_holding(house, holding)

@@ -136,8 +136,8 @@ class Leaving:
             self._out(holding)
             return
         head = Head(room.position, room.timeline.ordinal)
-        seq, at, snapshot = (old.snapshot_seq, old.taken_at, old.snapshot) if old is not None else (0, now, b"")
-        self._put(holding, CachedRoom(room.room_id, head, self._latest(holding, room.info), seq, at, snapshot), now)
+        cached = old if old is not None else CachedRoom(room.room_id, head, room.info, 0, now, b"")
+        self._put(holding, structs.replace(cached, head=head, info=self._latest(holding, room.info)), now)
 
     def _latest(self, holding: Holding, info: RoomInfo) -> RoomInfo:
         """Return ``info`` with the time of the newest message that is known of."""
@@ -169,8 +169,7 @@ class Leaving:
         house.release(holding)
         if packed is not None and head is not None:
             old = CachedRoom.unpacked(holding.room_id, packed)
-            info = self._latest(holding, old.info)
-            new = CachedRoom(old.room_id, head, info, old.snapshot_seq, old.taken_at, old.snapshot)
+            new = structs.replace(old, head=head, info=self._latest(holding, old.info))
             self.evicted(house.cache.replace(old.room_id, new.packed(), now))
 
     def evicted(self, evictions: tuple[Eviction, ...]) -> None:
@@ -186,6 +185,8 @@ class Leaving:
 
     def _gone(self, room_id: str, reason: str, size: int) -> None:
         house = self._house
+        if house.foresight is not None:
+            house.foresight.dropped(room_id)
         house.counts["eviction", reason] += 1
         house.set_tier(room_id, Tier.CACHED, Tier.UNLOADED)
         house.out.append(Evicted(room_id, reason, size))

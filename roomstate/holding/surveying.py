@@ -34,6 +34,8 @@ def stats_of(house: House) -> Stats:
     counts = dict(house.counts)
     if short:
         counts[_SHORT] = counts.get(_SHORT, 0) + short
+    if house.foresight is not None:
+        counts.update(house.foresight.counts())
     return Stats(
         rooms=rooms,
         bytes=sizes,

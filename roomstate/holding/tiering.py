@@ -189,7 +189,7 @@ class Tiering:
         """Whether the packed snapshot has all that the tier holds; that of a room gone down to BACKGROUND may not."""
         limits = self._house.limits
         shallow = cached.head.ordinal > limits.background_messages
-        return not self._house.logged or holding.tier is Tier.BACKGROUND or not shallow
+        return not self._house.logged or holding.tier is Tier.BACKGROUND or cached.full or not shallow
 
     def loaded(self, holding: Holding, result: Loaded, now: float) -> None:
         """Put together what was loaded, what was kept meanwhile, and what the live room alone knows.

@@ -12,8 +12,10 @@ from roomstate.effects import (
     Loaded,
     LoadHead,
     LoadLog,
+    LoadPacked,
     LoadSnapshot,
     LogEntry,
+    Packed,
     SaveSnapshot,
 )
 from roomstate.errors import DamagedSnapshot, StoreUnavailable
@@ -25,11 +27,11 @@ from roomstate.store.base import RoomStore
 
 __all__ = ["STORING", "Codec", "StoringEffect", "StoringResult", "codec_for", "perform"]
 
-STORING: Final = (LoadHead, LoadSnapshot, LoadLog, AppendLog, SaveSnapshot)
+STORING: Final = (LoadHead, LoadSnapshot, LoadPacked, LoadLog, AppendLog, SaveSnapshot)
 """The kinds of effect that `perform` carries out."""
 
-StoringEffect: TypeAlias = LoadHead | LoadSnapshot | LoadLog | AppendLog | SaveSnapshot
-StoringResult: TypeAlias = Head | Loaded | tuple[LogEntry, ...] | Appended | bytes | None
+StoringEffect: TypeAlias = LoadHead | LoadSnapshot | LoadPacked | LoadLog | AppendLog | SaveSnapshot
+StoringResult: TypeAlias = Head | Loaded | Packed | tuple[LogEntry, ...] | Appended | bytes | None
 
 
 @runtime_checkable
@@ -63,6 +65,8 @@ def perform(effect: StoringEffect, store: RoomStore | None, codec: Codec) -> Sto
         return _save(effect, store, codec)
     if isinstance(effect, LoadSnapshot):
         return _load(effect, store, codec)
+    if isinstance(effect, LoadPacked):
+        return _packed(effect.room_id, store, codec) if store else None
     if isinstance(effect, AppendLog):
         if store is None:
             raise StoreUnavailable(effect.room_id, "there is no store to append to")
@@ -94,13 +98,27 @@ def _load(effect: LoadSnapshot, store: RoomStore | None, codec: Codec) -> Loaded
     return Loaded(head, image, entries)
 
 
+def _packed(room_id: str, store: RoomStore, codec: Codec) -> Packed | None:
+    """A room's snapshot as it is; a host's own codec has to decode it to say what is in it."""
+    head, packed = store.head(room_id), store.load_snapshot(room_id, Tier.ACTIVE)
+    if head is None or packed is None:
+        return Packed(head) if head is not None else None
+    told = codec.header(packed) if isinstance(codec, SnapshotCodec) else codec.decode(packed)
+    _check_room(room_id, told.room_id)
+    return Packed(head, packed, told.position.seq, told.taken_at, told.info)
+
+
 def _decode(room_id: str, packed: bytes | None, codec: Codec) -> RoomImage | None:
     if packed is None:
         return None
     image = codec.decode(packed)
-    if image.room_id != room_id:
-        raise DamagedSnapshot(room_id, f"the snapshot is of another room, {image.room_id!r}")
+    _check_room(room_id, image.room_id)
     return image
+
+
+def _check_room(room_id: str, found: str) -> None:
+    if found != room_id:
+        raise DamagedSnapshot(room_id, f"the snapshot is of another room, {found!r}")
 
 
 def _ends(image: RoomImage | None, entries: Sequence[LogEntry]) -> int:

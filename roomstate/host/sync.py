@@ -148,6 +148,10 @@ class SyncHost:
         left = self._drive(outputs)
         return self.manager.tier(room_id), left
 
+    def warm(self, viewer: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.warm`; when it returns the rooms are loaded. It may take as long as three loads."""
+        return self._drive(self.manager.warm(viewer, user=user, now=now))
+
     def publish(self, room_id: str, update: Update, *, now: float | None = None) -> Outputs:
         """See `RoomStateManager.publish`; with durability "logged" the log has it when this returns, or is behind.
 

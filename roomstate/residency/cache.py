@@ -97,10 +97,18 @@ class RoomCache:
         return self._bytes
 
     def put(
-        self, room_id: str, packed: Packed, *, now: float, priority: int = 0, pinned: bool = False
+        self,
+        room_id: str,
+        packed: Packed,
+        *,
+        now: float,
+        priority: int = 0,
+        pinned: bool = False,
+        likelihood: float = 0.0,
     ) -> tuple[Eviction, ...]:
         """Store a room, or store it again; returns what had to go for it, in order. Amortised as the policy.
 
+        ``likelihood`` in [0, 1] is for a newcomer that is stored because a visit is expected: see `hint`.
         Storing is not an access. The room itself is among the evictions (reason REFUSED) only if it does not
         fit beside the pinned rooms, or is alone larger than ``max_bytes``. A pinned room always stays.
         """
@@ -128,6 +136,8 @@ class RoomCache:
         if self.ttl is not None:
             self._file(row, self.ttl)
         policy.inserted(rows, row, now)
+        if likelihood:
+            self.hint(room_id, now, likelihood=likelihood)
         return gone or self._make_room(0, 0, newcomer=row)
 
     def get(self, room_id: str, now: float) -> Packed | None:

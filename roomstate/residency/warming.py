@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Container, Sequence
-from math import ceil
+from math import ceil, inf
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from attrs import frozen
@@ -69,8 +69,9 @@ class Warmer:
     the cache (`dropped`); ask `plan` after each turn and when a viewer appears. It sees no cache: ``held`` says
     what is loaded or on its way.
 
-    ``max_loads`` bounds one plan (3 rooms); ``max_open`` the loads whose outcome is open (64 rooms): no more are
-    planned; ``max_watched`` the candidates whose outcome is awaited (4,096, about 250 B each). ``waste`` is the number
+    ``max_loads`` bounds one plan (3 rooms); ``loads_per_s`` all plans in the long run, and a second's worth at once
+    (20: a hundredth of what a disk gives); ``max_open`` the loads whose outcome is open (64): no more are planned;
+    ``max_watched`` the candidates whose outcome is awaited (4,096, about 250 B each). ``waste`` is the number
     of wasted loads that one used load may cost (3): beyond it the least chance rises above ``least_chance``.
     ``stay`` is the number of turns that a loaded room stays (400, for a cache of 100 rooms), learned from drops.
 
@@ -88,6 +89,7 @@ class Warmer:
         waste: float = 3.0,
         stay: int = 400,
         max_loads: int = 3,
+        loads_per_s: float = 20.0,
         max_open: int = 64,
         max_watched: int = 4096,
     ) -> None:
@@ -95,12 +97,15 @@ class Warmer:
         self.least_chance: float = _within("least_chance", least_chance, 0.0, 1.0)
         self.waste: float = _within("waste", waste, 0.0, 1e6)
         self.max_loads: int = at_least("max_loads", max_loads, 0)
+        self.loads_per_s: float = _within("loads_per_s", loads_per_s, 0.0, 1e6)
         self.max_open: int = at_least("max_open", max_open, 0)
         self.max_watched: int = at_least("max_watched", max_watched, 1)
         self._stay = float(at_least("stay", stay, 1))
         self._least = self.least_chance
         self._reader = predictor if isinstance(predictor, Reader) else _ByProbability(predictor)
         self._model = OnlineLogistic(self._reader.indices)
+        self._left = max(1.0, self.loads_per_s)  # loads that are allowed at `_at`
+        self._at = -inf
         self._turns = 0
         self._watched: OrderedDict[str, tuple[int, tuple[int, ...]]] = OrderedDict()  # room: (turn, row)
         self._open: OrderedDict[str, int] = OrderedDict()  # room: turn of the plan
@@ -118,11 +123,12 @@ class Warmer:
         chances = sorted((-self._model.chance(row), room) for room, row in read)
         for room, row in read:
             self._watch(room, row)
-        room_left = min(self.max_loads, self.max_open - len(self._open))
+        room_left = min(self.max_loads, self.max_open - len(self._open), self._allowed(now))
         likely = [Warming(room, -chance) for chance, room in chances if -chance >= self._least]
         plan = tuple(one for one in likely if one.room not in self._open)[: max(0, room_left)]
         self._open.update((one.room, self._turns) for one in plan)
         self._planned += len(plan)
+        self._left -= len(plan)
         return plan
 
     def turned(self, room: str) -> bool:
@@ -147,6 +153,10 @@ class Warmer:
             self._wasted += 1
             self._least = min(_HIGHEST, self._least + _STEP)
 
+    def late(self, room: str) -> None:
+        """``room`` is held before its load came: that was for nothing. Unknown rooms are no error. O(1)."""
+        self._wasted += self._open.pop(room, None) is not None
+
     def failed(self, room: str) -> None:
         """The load of ``room`` failed; it may be planned again. Unknown rooms are no error. O(1)."""
         self._failed += self._open.pop(room, None) is not None
@@ -164,6 +174,12 @@ class Warmer:
         assert turns == sorted(turns)
         assert self.least_chance <= self._least <= max(self.least_chance, _HIGHEST)
         assert self._stay >= 1.0
+
+    def _allowed(self, now: float) -> int:
+        most = max(1.0, self.loads_per_s)
+        self._left = min(most, self._left + max(0.0, now - self._at) * self.loads_per_s) if self.loads_per_s else 0.0
+        self._at = max(self._at, now)
+        return int(self._left)
 
     def _checked(self, viewer: str, now: float) -> Sequence[tuple[str, tuple[int, ...]]]:
         read = self._reader.read(viewer, now)

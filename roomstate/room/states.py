@@ -181,7 +181,8 @@ class ActiveRoom(LiveRoom, eq=False, gc=False):
 class CachedRoom(Struct, frozen=True, eq=False):
     """A room at rest, as its packed bytes tell without being decompressed.
 
-    Packed are a 2-byte length, this record as JSON, and the snapshot (empty: it lies in the store).
+    Packed are a 2-byte length, this record as JSON, and the snapshot (empty: it lies in the store). ``full`` says that
+    the snapshot is the store's best for ACTIVE, not what a BACKGROUND room held.
     """
 
     room_id: str
@@ -192,6 +193,7 @@ class CachedRoom(Struct, frozen=True, eq=False):
     taken_at: float
     snapshot: bytes
     by_time: bool = False
+    full: bool = False
 
     @property
     def in_store(self) -> bool:
@@ -208,6 +210,7 @@ class CachedRoom(Struct, frozen=True, eq=False):
             self.taken_at,
             self.info,
             self.by_time,
+            self.full,
         )
         plain = msgspec.json.encode(record)
         return b"".join((len(plain).to_bytes(2, "big"), plain, self.snapshot))
@@ -221,7 +224,8 @@ class CachedRoom(Struct, frozen=True, eq=False):
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             raise DamagedSnapshot(room_id, f"its cached record cannot be read: {error}") from None
         head = Head(Position(record.epoch, record.seq), record.ordinal)
-        return cls(room_id, head, record.info, record.snapshot_seq, record.taken_at, packed[start:], record.by_time)
+        at, seq = record.taken_at, record.snapshot_seq
+        return cls(room_id, head, record.info, seq, at, packed[start:], record.by_time, record.full)
 
 
 class _Packed(Struct, frozen=True, array_like=True):
@@ -232,6 +236,7 @@ class _Packed(Struct, frozen=True, array_like=True):
     taken_at: float
     info: RoomInfo
     by_time: bool = False
+    full: bool = False
 
 
 _decode_packed = msgspec.json.Decoder(_Packed).decode

@@ -19,8 +19,10 @@ from roomstate.effects import (
     Head,
     Loaded,
     LoadHead,
+    LoadPacked,
     LoadSnapshot,
     LogEntry,
+    Packed,
     Recovered,
     SaveSnapshot,
 )
@@ -28,8 +30,8 @@ from roomstate.updates import CountsChanged, Update
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = CountsChanged()
-STORING = (LoadHead, LoadSnapshot, AppendLog, SaveSnapshot, FetchMessages)
-Asking = LoadHead | LoadSnapshot | AppendLog | SaveSnapshot | FetchMessages
+STORING = (LoadHead, LoadSnapshot, LoadPacked, AppendLog, SaveSnapshot, FetchMessages)
+Asking = LoadHead | LoadSnapshot | LoadPacked | AppendLog | SaveSnapshot | FetchMessages
 
 
 def message(name: str, user: str = "bob", content: str = "hi", at: int | None = None, **extra: Any) -> Message:
@@ -77,7 +79,16 @@ class NaiveStore:
             return self.append(shelf, effect)
         if isinstance(effect, SaveSnapshot):
             return self.save(shelf, effect)
+        if isinstance(effect, LoadPacked):
+            return self.load_packed(shelf)
         return self.load(shelf, effect)
+
+    def load_packed(self, shelf: Shelf) -> Packed | None:
+        head, image = self.head(shelf), self.best(shelf, Tier.ACTIVE)
+        if head is None or image is None:
+            return Packed(head) if head is not None else None
+        name = next(name for name, one in reversed(self.packed.items()) if one is image)
+        return Packed(head, name, image.position.seq, image.taken_at, image.info)
 
     def head(self, shelf: Shelf) -> Head | None:
         if not shelf.end:

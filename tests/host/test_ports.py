@@ -12,8 +12,10 @@ from roomstate.effects import (
     Loaded,
     LoadHead,
     LoadLog,
+    LoadPacked,
     LoadSnapshot,
     LogEntry,
+    Packed,
     SaveSnapshot,
 )
 from roomstate.errors import DamagedSnapshot, InvalidValue, SnapshotError, StoreUnavailable
@@ -184,3 +186,34 @@ def test_a_store_s_dictionaries_are_known_to_its_codec(monkeypatch: pytest.Monke
     assert found == [b"one"] == asked
     found = codec_for(None)
     assert found == []
+
+
+class Own:
+    """A host's own codec: it has no headers."""
+
+    def encode(self, image: RoomImage, /) -> bytes:
+        return CODEC.encode(image)
+
+    def decode(self, data: bytes, /) -> RoomImage:
+        return CODEC.decode(data)
+
+
+@pytest.mark.parametrize("codec", [CODEC, Own()])
+def test_a_room_comes_packed_as_it_lies_in_the_store(codec: Codec) -> None:
+    store = store_with(9, ACTIVE=5, BACKGROUND=7)
+    packed = perform(LoadPacked("a", 1), store, codec)
+    data = store.load_snapshot("a", Tier.ACTIVE) or b""
+    assert packed == Packed(head(9), data, 5, 0.0, image(5).info)
+    assert perform(LoadPacked("a", 1), store_with(9), codec) == Packed(head(9))
+    assert perform(LoadPacked("b", 1), store, codec) is None
+    assert perform(LoadPacked("a", 1), None, codec) is None
+
+
+def test_a_packed_room_is_the_one_that_was_asked_for() -> None:
+    store = store_with(9)
+    store.save_snapshot("a", Tier.ACTIVE, head(5), CODEC.encode(image(5, room_id="b")))
+    with pytest.raises(DamagedSnapshot):
+        perform(LoadPacked("a", 1), store, CODEC)
+    store.save_snapshot("a", Tier.ACTIVE, head(6), b"damaged")
+    with pytest.raises(SnapshotError):
+        perform(LoadPacked("a", 1), store, CODEC)

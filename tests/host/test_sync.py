@@ -13,6 +13,8 @@ from roomstate.holding.house import Output
 from roomstate.host import SyncHost
 from roomstate.manager import RoomStateManager
 from roomstate.model import Count, Message, Status, Tier
+from roomstate.residency.prediction import RecencyPredictor
+from roomstate.residency.warming import Warmer
 from roomstate.store import MemoryStore, SQLiteStore
 from roomstate.updates import MessageAdded
 
@@ -321,3 +323,20 @@ def test_closing_gives_up_where_nothing_will_ever_be_due() -> None:
     host.enter("ada", "rust")
     with pytest.raises(StoreUnavailable, match="1 rooms could not be saved"):
         host.close()
+
+
+def test_a_warmed_room_is_at_hand(tmp_path: Path) -> None:
+    path = tmp_path / "rooms.db"
+    with SyncHost(store=SQLiteStore(path)) as host:
+        host.enter("ada", "rust")
+        host.publish("rust", said(1))
+    predictor = RecencyPredictor()
+    for at, room in enumerate(("rust", "go")):
+        predictor.visited("ada", room, now=float(at))
+    with SyncHost(store=SQLiteStore(path), warmer=Warmer(predictor, least_chance=0.0)) as host:
+        host.warm("phone", user="ada")
+        assert host.tier("rust") is Tier.CACHED
+        host.publish("rust", said(2))
+        host.enter("phone", "rust", user="ada")
+        assert [message.id for message in host.view("rust").messages] == ["m1", "m2"]
+        assert host.stats().count("warm", "used") == 1
