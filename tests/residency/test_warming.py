@@ -32,9 +32,9 @@ class Rows(Fixed):
         return self.predictions  # type: ignore[return-value]
 
 
-def sure(*rooms: str, **bounds: int) -> Warmer:
+def sure(*rooms: str, loads_per_s: float = 1e6, **bounds: int) -> Warmer:
     """A warmer that has learned that these rooms are turned to."""
-    warmer = Warmer(Fixed(*((room, 0.9) for room in rooms)), **bounds)
+    warmer = Warmer(Fixed(*((room, 0.9) for room in rooms)), loads_per_s=loads_per_s, **bounds)
     for _ in range(100):
         warmer.plan("ada", 0.0, held=())
         for room in rooms:
@@ -63,6 +63,23 @@ def test_what_is_held_or_open_is_not_planned_again() -> None:
     assert [one.room for one in warmer.plan("ada", 0.0, held={"a"})] == ["b"]
     assert [one.room for one in warmer.plan("ada", 0.0, held=())] == ["a"]
     assert warmer.plan("ada", 0.0, held=()) == ()
+
+
+def test_loads_are_bounded_in_time_and_a_time_that_goes_back_gives_no_more() -> None:
+    warmer = Warmer(Fixed(*((name, 0.9) for name in "abcdefgh")), least_chance=0.0, loads_per_s=2.0)
+    assert [len(warmer.plan("ada", now, held=())) for now in (5.0, 5.0, 5.6, 5.6, 4.0, 9.0)] == [2, 0, 1, 0, 0, 2]
+    slow = Warmer(Fixed(("a", 0.9), ("b", 0.9)), least_chance=0.0, loads_per_s=0.1)
+    assert [len(slow.plan("ada", now, held=())) for now in (0.0, 5.0, 10.5)] == [1, 0, 1]
+    assert Warmer(Fixed(("a", 0.9)), least_chance=0.0, loads_per_s=0).plan("ada", 0.0, held=()) == ()
+
+
+def test_a_load_that_comes_too_late_is_wasted() -> None:
+    warmer = Warmer(Fixed(("a", 0.9)), least_chance=0.0)
+    warmer.plan("ada", 0.0, held=())
+    warmer.late("a")
+    warmer.late("a")
+    assert not warmer.turned("a")
+    assert warmer.stats() == WarmerStats(1, 0, 1, 0, 0)
 
 
 def test_every_load_ends_as_used_wasted_or_failed() -> None:
@@ -95,7 +112,7 @@ def test_waste_raises_the_least_chance_and_use_lowers_it_again() -> None:
 
 
 def test_waste_stays_near_what_was_asked_for() -> None:
-    warmer = Warmer(Fixed(("a", 0.5)), stay=4, least_chance=0.01)
+    warmer = Warmer(Fixed(("a", 0.5)), stay=4, least_chance=0.01, loads_per_s=1e6)
     for turn in range(20_000):
         plan = warmer.plan("ada", 0.0, held=())
         if turn % 40 == 0:
@@ -130,7 +147,7 @@ def test_candidates_that_nobody_turns_to_answer_no() -> None:
     assert warmer.plan("ada", 0.0, held=()) == ()
 
 
-@given(st.lists(st.tuples(st.sampled_from("ptdf"), st.sampled_from("abcd")), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from("ptdfl"), st.sampled_from("abcd")), max_size=60))
 def test_any_order_of_calls_keeps_the_invariants(calls: list[tuple[str, str]]) -> None:
     warmer = sure("a", "b", "c", "d", max_open=2, max_watched=2)
     for call, room in calls:
@@ -138,7 +155,7 @@ def test_any_order_of_calls_keeps_the_invariants(calls: list[tuple[str, str]]) -
             held = {room}
             assert not held & {one.room for one in warmer.plan("ada", 0.0, held)}
         else:
-            {"t": warmer.turned, "d": warmer.dropped, "f": warmer.failed}[call](room)
+            {"t": warmer.turned, "d": warmer.dropped, "f": warmer.failed, "l": warmer.late}[call](room)
         warmer.check()
 
 
