@@ -79,6 +79,8 @@ def play(durability: str, calls: int = 400) -> tuple[Recorder, list[Any]]:
             ("receive", f"foreign {room}", posted),
             ("disconnected", f"foreign {room}"),
             ("connected", f"foreign {room}"),
+            ("send", room, "refused: this is an authority"),
+            ("discard", room, "nothing"),
             ("complete", 0),
         ]
         call(*dice.choice(verbs))
