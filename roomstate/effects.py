@@ -141,11 +141,14 @@ class Sent(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True):
-    """What became of one field in a conflict: by which ``strategy``, and whose side it took; ``detail`` says more."""
+    """What became of one field in a conflict: by which ``strategy``, and whose side it took; ``detail`` says more.
+
+    "given" is a value of neither side, given by whoever was asked.
+    """
 
     field: str
     strategy: str
-    took: Literal["client", "server", "both", "ancestor", "pending"]
+    took: Literal["client", "server", "both", "ancestor", "pending", "given"]
     detail: str = ""
 
 
