@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from roomstate.effects import Head
 from roomstate.errors import Malformed, UnknownRoom
 from roomstate.holding.house import House
 from roomstate.holding.invariants import check
@@ -12,9 +13,10 @@ from roomstate.holding.view import RoomView, view_of
 from roomstate.image import RoomImage
 from roomstate.metrics import Stats
 from roomstate.model import Count, Status, Tier, Unread, check_id
-from roomstate.position import Gap, Token
+from roomstate.position import Gap, Position, Token
 from roomstate.room.unread import ReadState
 from roomstate.sync.feed import MAX_MISSING, Missing, SnapshotNeeded
+from roomstate.updates import MessageAdded
 
 __all__ = ["Readings"]
 
@@ -86,6 +88,15 @@ class Readings:
     def _told(self, holding: Holding) -> int:
         """Return how far copies may know: what is not durable yet is not told where the log comes first."""
         return holding.durable if self._house.durability == "logged" else holding.seq
+
+    def head(self, room_id: str) -> Head:
+        """Return how far copies of a live room may know, for a heartbeat. O(1). Raises ``UnknownRoom``."""
+        holding = self._live(room_id)
+        told, ordinal = self._told(holding), holding.sync_reads().ordinal
+        waiting = next((entry for entry in holding.undurable if entry.seq > told), None)
+        if waiting is not None:
+            ordinal = waiting.ordinal - isinstance(waiting.update, MessageAdded)
+        return Head(Position(holding.epoch, told), ordinal)
 
     def image(self, room_id: str) -> RoomImage:
         """Return all of a live room as values, to start a copy from. O(messages). Raises ``UnknownRoom``."""

@@ -334,6 +334,7 @@ class Replicating:
     def failed(self, holding: Holding, reason: str, now: float) -> None:
         """Note that the request under way will not be answered; what is held stays, and it is asked again later."""
         self._forget(holding)
+        holding.following().suspect = True
         self._house.set_status(holding, LoadingSignal.FAILED, reason)
         self._back_off(holding, now)
 

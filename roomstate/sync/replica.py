@@ -59,8 +59,8 @@ class RoomReplica:
 
     ``known`` is the last seq that the authority is known to have given out; ``fingerprint`` is that of the entry at the
     copy's head. ``request_id`` is the recovery that is under way (0: none), asked for at ``asked_at`` from
-    ``asked_from``; ``whole`` says that an image is wanted. ``suspect`` says that another epoch was heard of, or that
-    something could not wait. ``dropped`` counts envelopes that were not believed, or did not fit.
+    ``asked_from``; ``whole`` says that an image is wanted. ``suspect`` says that there is reason to ask: another epoch
+    was heard of, something could not wait, or nobody has answered. ``dropped`` counts envelopes that were not believed, or did not fit.
     """
 
     __slots__ = (
