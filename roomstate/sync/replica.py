@@ -60,7 +60,8 @@ class RoomReplica:
     ``known`` is the last seq that the authority is known to have given out; ``fingerprint`` is that of the entry at the
     copy's head. ``request_id`` is the recovery that is under way (0: none), asked for at ``asked_at`` from
     ``asked_from``; ``whole`` says that an image is wanted. ``suspect`` says that there is reason to ask: another epoch
-    was heard of, something could not wait, or nobody has answered. ``dropped`` counts envelopes that were not believed, or did not fit.
+    was heard of, something could not wait, or nobody has answered. ``told`` is the gap at the head that hosts were told
+    of. ``dropped`` counts envelopes that were not believed, or did not fit.
     """
 
     __slots__ = (
@@ -88,7 +89,7 @@ class RoomReplica:
         self.whole: bool = False
         self.suspect: bool = False
         self.dropped: int = 0
-        self.told: Gap | None = None  # the gap at the head that hosts were told of
+        self.told: Gap | None = None
         self._early: list[_Waiting] = []
         self._kept: list[Envelope] = []
         self._bytes = 0

@@ -43,7 +43,7 @@ class Pair:
         self.authority = self._authority()
 
     def publish(self, update: Update | str) -> Envelope:
-        """Publish an update (or a message of that id) and return the envelope that tells of it, as it is on the wire."""
+        """Publish an update (or a message of that id) and return what tells of it, as it is on the wire."""
         if isinstance(update, str):
             update = MessageAdded(Message(update, "bob", f"says {update}"))
         sent = next(each for each in self.authority.publish(ROOM, update) if isinstance(each, Deliver))

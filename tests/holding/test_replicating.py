@@ -184,7 +184,8 @@ def test_a_patch_of_a_user_keeps_what_it_does_not_name() -> None:
     pair.receive(pair.publish(UserJoined(User("cy", "Cy", color="red"))))
     patch = wire.decode(
         '{"room_state_sync": {"message_type": "DELTA_UPDATE", "room_id": "rust", "timestamp": "2026-01-01T00:00:00Z",'
-        '"epoch": "e1", "previous": 1, "sequence_number": 2, "data": {"updated_users": [{"id": "cy", "username": "Cyd"}]}}}'
+        '"epoch": "e1", "previous": 1, "sequence_number": 2, '
+        '"data": {"updated_users": [{"id": "cy", "username": "Cyd"}]}}}'
     )
     pair.receive(patch)
     assert pair.replica.view(ROOM).members == (User("cy", "Cyd", color="red"),)
