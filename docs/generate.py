@@ -9,6 +9,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from roomstate.effects import ANSWERS
+from roomstate.export.families import FAMILIES
+from roomstate.holding.counting import MAX_LABELS
+from roomstate.metrics import BOUNDS
 from roomstate.model import Tier
 from roomstate.room import tiers
 from roomstate.room.reduce import MEANINGS, Meaning
@@ -63,7 +66,52 @@ def answers() -> str:
     )
 
 
-PAGES: dict[str, Callable[[], str]] = {"transitions.md": tiers.render, "meanings.md": meanings, "answers.md": answers}
+def metrics() -> str:
+    """Every metric that is exported, and the module that counts."""
+    rows = (
+        [
+            f"`roomstate_{family.name}{'_total' if family.kind == 'counter' else ''}`",
+            family.kind,
+            ", ".join(f"`{label}`" for label in family.labels) or "-",
+            family.help,
+        ]
+        for family in FAMILIES
+    )
+    bounds = ", ".join(f"{bound:g}" for bound in BOUNDS)
+    return (
+        "# Metrics\n\n"
+        + NOTE
+        + "What `RoomStateCollector` tells Prometheus ([how to watch it](../how-to/watch-it.md)). Counters count since "
+        "the manager was made. No label is a room, a viewer or a user. Where a host's own words can be labels, at most "
+        f"{MAX_LABELS} are told apart; what is beyond counts as `other`. Histograms have buckets up to {bounds} and "
+        "infinitely many seconds.\n\n" + table(["name", "type", "labels", "meaning"], rows) + COLLECTOR
+    )
+
+
+COLLECTOR = """
+```{eval-rst}
+.. autoclass:: roomstate.export.prometheus.RoomStateCollector
+   :members:
+
+.. autodata:: roomstate.export.prometheus.Source
+   :no-value:
+```
+
+## As values
+
+`RoomStateManager.stats` gives the same numbers to a program, without any exporter.
+
+```{eval-rst}
+.. automodule:: roomstate.metrics
+   :exclude-members: Stats
+```
+"""
+PAGES: dict[str, Callable[[], str]] = {
+    "transitions.md": tiers.render,
+    "meanings.md": meanings,
+    "answers.md": answers,
+    "metrics.md": metrics,
+}
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ labels                                 counted
 ``gap``, opened, filled or lost        gaps opened; gaps closed, and whether what was missing has come
 ``resync``, reason                     rooms whose contents were replaced as a whole
 ``conflict``, field, strategy, took    decisions in conflicts; ``conflict``, ``opened``: somebody was asked
-``warm``, outcome                      rooms loaded because a visit was expected: planned, used, wasted, failed
+``warm``, outcome                      rooms loaded because a visit was expected: used, wasted, failed
 ``echo``, ``failed``                   what a user has sent and was not taken
 ``notified``, kind                     notifications
 ``receipt``, ``dropped``               receipts for messages not seen yet, for which there was no room
@@ -42,14 +42,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import accumulate
 from math import ceil, inf
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
 from roomstate.model import Status, Tier
 from roomstate.residency.cache import CacheStats
 
-__all__ = ["BOUNDS", "Histogram", "Labels", "Stats"]
+__all__ = ["BOUNDS", "Family", "Histogram", "Labels", "Measure", "Stats"]
 
 Labels: TypeAlias = tuple[str, ...]
 
@@ -77,6 +77,26 @@ class Histogram(Struct, frozen=True):
         rank = ceil(share * self.count)
         reached = zip((*BOUNDS, inf), accumulate(self.counts), strict=True)
         return next(bound for bound, below in reached if below >= rank) if self.count else 0.0
+
+
+class Family(Struct, frozen=True):
+    """What one number means to whoever watches it.
+
+    ``name`` is in snake case, with its unit (bytes, seconds) last, without "roomstate" before and "total" behind.
+    ``labels`` name the members of its values' keys; each has a bounded vocabulary, and never is a room or a user.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+class Measure(Struct, frozen=True):
+    """The values of a family at one time, by its labels: histograms where its kind says so, else numbers."""
+
+    family: Family
+    values: Mapping[Labels, float | Histogram]
 
 
 class Stats(Struct, frozen=True):

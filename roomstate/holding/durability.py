@@ -264,7 +264,7 @@ class Durability:
         try:
             return concerned(self._rules, message, members)
         except Exception as error:  # a host's own rule: the message is in the log, whatever a rule thinks of it
-            self._house.counts["rule", "failed", type(error).__name__] += 1
+            self._house.meter.count(("rule", "failed", type(error).__name__))
             return {}
 
     def notify(self, holding: Holding, message: MessageLike, seq: int) -> None:
