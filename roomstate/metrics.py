@@ -8,6 +8,8 @@ labels                                 counted
 =====================================  ===========================================================================
 ``update``, kind, outcome              logged and ephemeral updates: applied, duplicate, repeated (the log held it
                                        already), recovered (it filled a gap), misfit
+``envelope``, outcome                  what a replica received: as `roomstate.sync.replica.Verdict` says, or "not
+                                       held", or "malformed"
 ``transition``, from, to               changes of tier
 ``signal``, name                       what drove them
 ``lookup``, hit or miss, frequency     promotions that found their room in memory, or did not
@@ -16,7 +18,7 @@ labels                                 counted
 ``gap``, opened, filled or lost        gaps opened; gaps closed, and whether what was missing has come
 ``resync``, reason                     rooms whose contents were replaced as a whole
 ``conflict``, field, strategy, took    decisions in conflicts; ``conflict``, ``opened``: somebody was asked
-``warm``, outcome                      rooms loaded because a visit was expected: used, wasted, failed
+``warm``, outcome                      rooms loaded because a visit was expected: planned, used, wasted, failed
 ``echo``, ``failed``                   what a user has sent and was not taken
 ``notified``, kind                     notifications
 ``receipt``, ``dropped``               receipts for messages not seen yet, for which there was no room
@@ -32,6 +34,8 @@ labels                                 from, to
 ``request``, kind, done or failed      an effect that asks, until it is answered
 ``rise``, from, to, outcome            a room's way up, until it holds what its tier does: loaded; at_once, where
                                        nothing had to be asked for; failed or left, where it was given up before
+``recovery``, outcome                  a replica asks for what it misses, until it has that as updates or as an image;
+                                       or until nothing came of it, or it failed
 =====================================  ===========================================================================
 
 A call that raises has changed nothing, and so counts nothing: refusals are the host's to count.

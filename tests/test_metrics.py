@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from roomstate import MessageEdited, RoomStateManager, Stats, Status, Tier
-from roomstate.effects import Recovered
+from roomstate.effects import Recovered, RequestRecovery
 from roomstate.metrics import BOUNDS, Histogram
+from roomstate.sync.envelope import Envelope, of_image, of_missing
+from roomstate.sync.feed import Missing
 from roomstate.updates import ReceiptRead
 from tests.holding.test_tiering import World
 from tests.holding.world import added, message
@@ -155,6 +158,42 @@ def test_gaps_are_counted_while_open_and_when_filled() -> None:
     world.rooms.complete(fetch.request_id, Recovered((message("m2"),)))
     stats = world.rooms.stats()
     assert (stats.gaps, stats.count("gap", "filled"), stats.count("update", "message_added", "recovered")) == (0, 1, 1)
+
+
+def test_recoveries_are_timed_by_what_came_of_them() -> None:
+    authority, now = World("none"), 1000.0
+    authority.settled("enter", "a", "rust")
+    authority.post("m1")
+    copy = RoomStateManager(role="replica", clock=lambda: now, jitter=lambda: 1.0)
+
+    def asked(outputs: Sequence[Any]) -> RequestRecovery:
+        (found,) = (each for each in outputs if isinstance(each, RequestRecovery))
+        return found
+
+    def answer(request: RequestRecovery, *envelopes: Envelope) -> tuple[Any, ...]:
+        return copy.complete(request.request_id, envelopes)
+
+    request = asked(copy.enter("v", "rust"))
+    now += 0.2
+    answer(request, of_image(authority.rooms.image("rust"), now))
+    assert copy.stats().times["recovery", "image"].quantile(1.0) == 0.25
+    assert copy.stats().times["rise", "UNLOADED", "ACTIVE", "loaded"].sum == pytest.approx(0.2)
+    assert copy.stats().count("envelope", "adopted") == 1
+    request = asked(copy.connected("rust"))
+    authority.post("m2")
+    missing = authority.rooms.since("rust", copy.token("rust"))
+    assert isinstance(missing, Missing)
+    now += 0.4
+    answer(request, *of_missing("rust", missing, now))
+    assert copy.stats().times["recovery", "updates"].sum == pytest.approx(0.4)
+    request = asked(copy.connected("rust"))
+    answer(request)
+    assert copy.stats().times["recovery", "nothing"].count == 1
+    now += 1.0
+    request = asked(copy.connected("rust"))
+    copy.fail(request.request_id, "gone")
+    assert copy.stats().times["recovery", "failed"].count == 1
+    assert [view.id for view in copy.view("rust").messages] == ["m1", "m2"]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,10 @@ _COUNTED: Final = (
         ),
         ("update",),
     ),
+    _Counted(
+        Family("envelopes", "counter", "Envelopes that a replica received, by what became of them.", ("outcome",)),
+        ("envelope",),
+    ),
     _Counted(Family("transitions", "counter", "Changes of tier.", ("from", "to")), ("transition",)),
     _Counted(Family("signals", "counter", "Signals to rooms, which may change a tier.", ("signal",)), ("signal",)),
     _Counted(
@@ -113,7 +117,7 @@ _COUNTED: Final = (
         ((),),
     ),
     _Counted(
-        Family("warmings", "counter", "Rooms loaded before a visit: used, wasted, failed.", ("outcome",)),
+        Family("warmings", "counter", "Rooms loaded before a visit: planned, used, wasted, failed.", ("outcome",)),
         ("warm",),
     ),
     _Counted(Family("echoes", "counter", "What users have sent and was not taken.", ("outcome",)), ("echo",)),
@@ -145,6 +149,16 @@ _COUNTED: Final = (
             ("from", "to", "outcome"),
         ),
         ("rise",),
+    ),
+    _Counted(
+        Family(
+            "recovery_seconds",
+            "histogram",
+            "From a replica's asking for what it misses until it has that, as updates or as an image; or until nothing "
+            "came of it, or it failed.",
+            ("outcome",),
+        ),
+        ("recovery",),
     ),
 )
 

@@ -323,6 +323,11 @@ class House:
             self.out.append(StatusChanged(holding.room_id, holding.status, new, reason))
             holding.status = new
 
+    def filled(self, holding: Holding, now: float) -> None:
+        """Take note that a room holds all that its tier does. O(1)."""
+        self.meter.rose(holding.rise, "loaded", now)
+        holding.rise = None
+
     def given_up(self, holding: Holding, now: float) -> None:
         """Take note that a room moves on before it was filled. O(1)."""
         self.meter.rose(holding.rise, "failed" if holding.status is Status.ERROR else "left", now)

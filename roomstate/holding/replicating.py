@@ -25,7 +25,7 @@ from roomstate.room.reduce import Outcome, apply, made
 from roomstate.room.states import ActiveRoom, Limits, LiveRoom
 from roomstate.room.tiers import LoadingSignal
 from roomstate.sync.envelope import Envelope
-from roomstate.sync.payloads import Heartbeat
+from roomstate.sync.payloads import BulkSync, Heartbeat
 from roomstate.sync.replica import Verdict
 from roomstate.updates import EPHEMERAL, MessageAdded, MessageRemoved, PresenceChanged, TypingChanged, Update
 
@@ -279,9 +279,12 @@ class Replicating:
         if answer is not None and answer.epoch == room.epoch:
             replica.trust(room.epoch, answer.sequence_number)
         if room.position == replica.asked_from:
+            outcome = "nothing"
             self._back_off(holding, now)
         else:
+            outcome = "image" if answer is not None and isinstance(answer.data, BulkSync) else "updates"
             self._house.succeeded(holding, "recover")
+        self._house.meter.took(now - replica.asked_at, "recovery", outcome)
 
     def _forget(self, holding: Holding) -> None:
         replica = holding.following()
@@ -301,7 +304,7 @@ class Replicating:
         house, replica, room = self._house, holding.following(), holding.room
         assert room is not None
         if not (replica.lacks(room) or replica.whole or len(replica)):
-            self._caught_up(holding)
+            self._caught_up(holding, now)
         elif not replica.request_id and ("recover", holding.room_id) not in house.due:
             if replica.suspect or replica.whole or room.epoch == "":
                 self._ask(holding, now)
@@ -309,7 +312,7 @@ class Replicating:
                 house.due.set(("early", holding.room_id), now + house.bounds.early_s)
         house.weigh(holding)
 
-    def _caught_up(self, holding: Holding) -> None:
+    def _caught_up(self, holding: Holding, now: float) -> None:
         house, replica = self._house, holding.following()
         house.due.clear(("early", holding.room_id))
         self.sending.settled(holding)
@@ -318,6 +321,7 @@ class Replicating:
             replica.told = None
         if not replica.request_id and holding.status is not Status.STALE:
             house.set_status(holding, LoadingSignal.LOADED)
+            house.filled(holding, now)
 
     def due(self, holding: Holding, kind: str, now: float) -> None:
         """Do what is due: ask for what an early update waits for, or again; or give a request up."""
@@ -335,6 +339,7 @@ class Replicating:
         """Note that the request under way will not be answered; what is held stays, and it is asked again later."""
         self._forget(holding)
         holding.following().suspect = True
+        self._house.meter.took(now - holding.following().asked_at, "recovery", "failed")
         self._house.set_status(holding, LoadingSignal.FAILED, reason)
         self._back_off(holding, now)
 

@@ -103,11 +103,13 @@ class Tiering:
         holding.tier = target
         holding.touched = max(holding.touched, now)
         house.given_up(holding, now)
-        if self._lacks(holding):
+        if house.replica or self._lacks(holding):
             holding.rise = Rise(old.name, target.name, now)
-            self.load(holding)
         else:
             house.meter.took(0.0, "rise", old.name, target.name, "at_once")
+        if self._lacks(holding):
+            self.load(holding)
+        else:
             self._replicating.resume(holding, now)
 
     def _unpack(self, holding: Holding, target: Tier, now: float) -> None:
@@ -208,8 +210,6 @@ class Tiering:
         entries = (*result.entries, *(holding.kept or ()))
         holding.room, holding.kept, holding.packed = room, None, None
         self._house.succeeded(holding, "load")
-        self._house.meter.rose(holding.rise, "loaded", now)
-        holding.rise = None
         holding.durable = max(holding.durable, room.head - len(holding.undurable))
         holding.snapshot_seq = result.image.position.seq if result.image is not None else 0
         if result.image is not None and holding.cursor is None:
@@ -222,6 +222,7 @@ class Tiering:
             self._replicating.loaded(holding, result.image, now)
         else:
             self._house.set_status(holding, LoadingSignal.LOADED)
+            self._house.filled(holding, now)
         self._house.refile(holding)
         self._durability.flush_waiting(holding, now)
         self.settle(holding, now)

@@ -49,8 +49,8 @@ def counted() -> Iterator[tuple[str, Labels]]:
                     yield where, labels_of(node.slice.elts)
             elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(".took"):
                 yield where, labels_of(node.args[1:])
-            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("meter.count"):
-                yield where, labels_of(node.args[0].elts if isinstance(node.args[0], ast.Tuple) else [])
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("count"):
+                yield from ((where, labels_of(one.elts)) for one in node.args if isinstance(one, ast.Tuple))
 
 
 def labels_of(nodes: list[ast.expr]) -> Labels:
