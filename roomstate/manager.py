@@ -27,6 +27,7 @@ from roomstate.residency.warming import Warmer
 from roomstate.room.reduce import MakeMessage
 from roomstate.room.states import ActiveRoom, Limits
 from roomstate.room.tiers import Signal
+from roomstate.sync.conflict import ConflictPolicy
 from roomstate.updates import LOGGED, MessageAdded, Update
 
 __all__ = ["RoomStateManager"]
@@ -65,6 +66,7 @@ class RoomStateManager(Links):
     ``role`` "authority" gives out positions, or follows sources that have none; "replica" follows an authority that
     gives out positions: what `receive` brings is joined to what is held, what is missing is asked for, and what its
     users write goes through `send`. A replica has durability "none", or "relaxed" where a store keeps its snapshots.
+    ``conflicts`` says what becomes of a replica's room that differs from an image of the authority's.
 
     ``make_message`` turns a `Message` from the store or the wire into the host's own class. ``rules`` say whom a
     message concerns. ``cache`` holds rooms at rest; give one to choose its bounds and policy. ``warmer`` loads rooms
@@ -97,6 +99,7 @@ class RoomStateManager(Links):
         warmer: Warmer | None = None,
         rules: Sequence[NotificationRule] | None = None,
         make_message: MakeMessage | None = None,
+        conflicts: ConflictPolicy | None = None,
         clock: Callable[[], float] = time.time,
         new_epoch: Callable[[], str] | None = None,
         jitter: Callable[[], float] | None = None,
@@ -159,7 +162,9 @@ class RoomStateManager(Links):
         )
         self._durability = Durability(self._house, tuple(rules) if rules is not None else (Mentions(), Replies()))
         self._asks_always = self._durability.every or warmer is not None
-        self._replicating = Replicating(self._house, self._durability)
+        self._replicating = Replicating(
+            self._house, self._durability, conflicts if conflicts is not None else ConflictPolicy()
+        )
         self._tiering = Tiering(self._house, self._durability, self._replicating)
         self._warming = Warming(self._house, self._tiering.leaving)
         self._following = Following(self._house, self._durability, self._tiering)
@@ -390,6 +395,8 @@ class RoomStateManager(Links):
         elif kind == "send":
             self._replicating.sending.expire(holding, now)
             self._tiering.settle(holding, now)
+        elif kind == "conflict":
+            self._replicating.settling.expire(holding, now)
         elif kind in ("early", "recover"):
             self._replicating.due(holding, kind, now)
         else:

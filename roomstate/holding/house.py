@@ -11,6 +11,7 @@ from msgspec import Struct
 from roomstate.effects import (
     Audience,
     CloseStream,
+    ConflictResolved,
     Effect,
     Event,
     Head,
@@ -31,6 +32,7 @@ from roomstate.room.reduce import MakeMessage
 from roomstate.room.states import Limits
 from roomstate.room.tiers import LoadingSignal, next_status
 from roomstate.room.unread import ReadState
+from roomstate.sync.conflict import expire
 
 __all__ = ["REPEATED", "Bounds", "House", "Output"]
 
@@ -39,7 +41,7 @@ Output: TypeAlias = Effect | Event
 REPEATED: Final = ("append", "head", "load", "save", "fetch", "recover")
 """What may fail at the host, and is then tried again at a deadline of its own."""
 
-_TIMERS: Final = ("own", "typing", "early", "send", *REPEATED)
+_TIMERS: Final = ("own", "typing", "early", "send", "conflict", *REPEATED)
 _CACHE_ENTRY = 250  # bytes of a cached room beyond its packed bytes: record, index, ghost; `benchmarks memory`
 _HOLDING_BYTES = 700  # a holding with its read state and audience; `python -m benchmarks memory`
 _PER_INTEREST = 700  # bytes: the interest, its deadline, and the viewer's part in it; the same
@@ -67,6 +69,7 @@ class House:
         "by_cold",
         "bytes",
         "cache",
+        "conflicts",
         "counts",
         "due",
         "durability",
@@ -74,6 +77,7 @@ class House:
         "holdings",
         "interests",
         "jitter",
+        "last_conflict",
         "last_request",
         "leaving_bytes",
         "limits",
@@ -119,6 +123,8 @@ class House:
         self.run: str = ""  # the epoch of this run, under "relaxed"
         self.requests: dict[int, Request] = {}
         self.last_request: int = 0
+        self.conflicts: dict[int, str] = {}  # the rooms of open choices, by number
+        self.last_conflict: int = 0
         self.due: Deadlines[tuple[str, str]] = Deadlines()
         self.by_cold: Deadlines[str] = Deadlines()  # BACKGROUND rooms by when they were last touched
         self.out: list[Output] = []
@@ -214,6 +220,9 @@ class House:
         self.by_cold.clear(holding.room_id)
         for request_id in holding.asked:
             self.forget(request_id)
+        for conflict_id, pending in holding.conflicts.items():  # the defaults stand
+            del self.conflicts[conflict_id]
+            self.out.append(ConflictResolved(holding.room_id, conflict_id, expire(pending, pending.expires_at)))
         if reads.markers:
             self._rest(holding.room_id, reads)
 

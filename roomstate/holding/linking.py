@@ -11,6 +11,7 @@ from roomstate.holding.answering import Answers, Outputs
 from roomstate.holding.record import Holding
 from roomstate.model import EMPTY, Echo, check_id
 from roomstate.sync.envelope import Envelope
+from roomstate.sync.strategies import Side
 from roomstate.updates import Update
 
 __all__ = ["Links"]
@@ -139,6 +140,18 @@ class Links(Answers):
         check_id("client_id", client_id)
         self._replicating.sending.discard(holding, client_id)
         self._tiering.settle(holding, now)
+        return self._end(now)
+
+    # -- conflicts ---------------------------------------------------------------------------------------------------
+
+    def resolve(self, conflict_id: int, choice: Side | Mapping[str, Any], *, now: float | None = None) -> Outputs:
+        """Choose in a conflict that a `ConflictOpened` told of: "client", "server", or values by field name.
+
+        Raises ``ConflictError``, and has changed nothing, when the time for choosing is over, or for a value that the
+        field cannot have: the default stands.
+        """
+        now = self._begin(now)
+        self._replicating.settling.resolve(conflict_id, choice, now)
         return self._end(now)
 
     def _author(self, holding: Holding, user: str | None) -> str:

@@ -13,6 +13,7 @@ from roomstate.image import RoomImage
 from roomstate.model import Status, Tier
 from roomstate.room.states import CachedRoom, LiveRoom
 from roomstate.room.unread import ReadState
+from roomstate.sync.conflict import Pending
 from roomstate.sync.echo import Echoes
 from roomstate.sync.feed import RoomFeed
 from roomstate.sync.replica import RoomReplica
@@ -33,7 +34,7 @@ class Holding(Struct, eq=False, gc=False):
     marker is a guess until the load tells what the store knows of them. ``activity`` and ``config_seq`` are what a room
     at rest is told of: its newest message's time, its newest configuration. ``own`` is the host's own interest.
     ``replica`` is what a copy knows of its authority, ``echoes`` what its users have sent, and ``sends`` the client ids
-    of those under way, by request.
+    of those under way, by request. ``conflicts`` are choices that somebody may make, by number.
     ``rise`` is the way up that waits for a load; ``short`` counts messages that took the short way, less the head while
     ``plain``.
     """
@@ -79,6 +80,7 @@ class Holding(Struct, eq=False, gc=False):
     replica: RoomReplica | None = None
     echoes: Echoes | None = None
     sends: dict[int, str] = {}
+    conflicts: dict[int, Pending] = {}
 
     @property
     def seq(self) -> int:

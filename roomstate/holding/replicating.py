@@ -17,13 +17,15 @@ from roomstate.holding.house import House
 from roomstate.holding.marking import reread, settle_awaited
 from roomstate.holding.record import Holding
 from roomstate.holding.sending import Sending
+from roomstate.holding.settling import Settling
 from roomstate.image import RoomImage
 from roomstate.model import Status, as_message
 from roomstate.position import Gap
 from roomstate.room.passage import empty, room_of
 from roomstate.room.reduce import Outcome, apply, made
-from roomstate.room.states import ActiveRoom, Limits, LiveRoom
+from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal
+from roomstate.sync.conflict import ConflictPolicy
 from roomstate.sync.envelope import Envelope
 from roomstate.sync.payloads import BulkSync, Heartbeat
 from roomstate.sync.replica import Verdict
@@ -37,11 +39,12 @@ _MAX_GAPS: Final = 100  # gaps of one room; beyond it the two oldest become one
 class Replicating:
     """Keeps the rooms of one house in step with their authority."""
 
-    __slots__ = ("_durability", "_house", "sending")
+    __slots__ = ("_durability", "_house", "sending", "settling")
 
-    def __init__(self, house: House, durability: Durability) -> None:
+    def __init__(self, house: House, durability: Durability, policy: ConflictPolicy) -> None:
         self._house = house
         self._durability = durability
+        self.settling: Settling = Settling(house, policy)
         self.sending: Sending = Sending(house)
 
     # -- receiving ---------------------------------------------------------------------------------------------------
@@ -177,8 +180,10 @@ class Replicating:
         house, replica, old = self._house, holding.following(), holding.room
         assert old is not None
         image = envelope.image()
+        if old.epoch:
+            image = self.settling.settle(holding, old, image, now)
         room = room_of(image, holding.tier, house.limits, house.make)
-        _carry_over(old, room, house.limits)
+        _carry_over(old, room)
         if old.epoch:
             self._tell_resync(holding, old, room)
         reread(holding, old, room, image.markers, self._durability.concerned)
@@ -364,12 +369,8 @@ def _told(envelope: Envelope) -> int:
     return envelope.data.head if isinstance(envelope.data, Heartbeat) else envelope.sequence_number
 
 
-def _carry_over(old: LiveRoom, room: LiveRoom, limits: Limits) -> None:
+def _carry_over(old: LiveRoom, room: LiveRoom) -> None:
     """Keep what only the old room knows: what took no seq of the authority's."""
     room.changes = old.changes + 1
-    for note in old.notifications or ():
-        if note not in (room.notifications or ()):
-            room.note(note, limits)
-    if isinstance(old, ActiveRoom) and isinstance(room, ActiveRoom):
-        room.ui_state = {**room.ui_state, **old.ui_state}
-        room.typing = old.typing if old.epoch == room.epoch else {}
+    if isinstance(old, ActiveRoom) and isinstance(room, ActiveRoom) and old.epoch == room.epoch:
+        room.typing = old.typing

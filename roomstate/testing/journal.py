@@ -27,8 +27,8 @@ __all__ = ["VERBS", "Call", "Recorder", "replay"]
 
 VERBS: Final = frozenset(
     """
-    enter follow leave disconnect promote demote publish receive disconnected connected send discard complete fail tick
-    mark_read set_ui_state warm
+    enter follow leave disconnect promote demote publish receive disconnected connected send discard resolve complete
+    fail tick mark_read set_ui_state warm
     """.split()
 )
 """The verbs of `RoomStateManager` that change something: all that a journal holds."""

@@ -6,12 +6,32 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from roomstate import Message, MessageAdded, MessageEdited, MessageRemoved, RoomConfig, RoomStateManager, Status, Tier
-from roomstate.effects import GapClosed, GapOpened, Loaded, OpenStream, RequestRecovery, Resynced, Sent
-from roomstate.errors import InvalidValue, Malformed, RoomBusy, StoreBusy, UnknownRoom
+from roomstate import (
+    Limits,
+    Message,
+    MessageAdded,
+    MessageEdited,
+    MessageRemoved,
+    RoomConfig,
+    RoomStateManager,
+    Status,
+    Tier,
+)
+from roomstate.effects import (
+    ConflictResolved,
+    GapClosed,
+    GapOpened,
+    Loaded,
+    OpenStream,
+    RequestRecovery,
+    Resynced,
+    Sent,
+)
+from roomstate.errors import ConflictError, InvalidValue, Malformed, RoomBusy, StoreBusy, UnknownRoom
 from roomstate.model import Notification, User
 from roomstate.position import Gap, Position
 from roomstate.sync import envelope as wire
+from roomstate.sync.conflict import ClientWins, ConflictPolicy, UserChoice
 from roomstate.sync.payloads import DeltaUpdate
 from roomstate.sync.replica import MAX_EARLY
 from roomstate.updates import (
@@ -736,3 +756,77 @@ def test_what_cannot_be_sent_is_refused_and_changes_nothing() -> None:
         pair.replica.send(ROOM, "hi", user="cy")
     assert len(pending(pair)) == 100
     pair.replica.check()
+
+
+# -- conflicts ---------------------------------------------------------
+
+
+def choosing(pair: Pair, mine: RoomConfig, theirs: RoomConfig) -> Any:
+    """Let the replica hold one configuration and the authority's image bring another; return what was opened."""
+    pair.receive(pair.publish(RoomConfigChanged(mine)))
+    pair.restart()
+    pair.publish(RoomConfigChanged(theirs))
+    pair.receive(pair.heartbeat())
+    return next(each for each in pair.settle() if type(each).__name__ == "ConflictOpened")
+
+
+def test_a_conflict_is_settled_by_the_policy_and_somebody_may_still_choose() -> None:
+    pair = Pair(replica={"conflicts": ConflictPolicy({"config": UserChoice(expires_s=60)})}).ready("a")
+    opened = choosing(pair, RoomConfig(emote_only=True), RoomConfig(slow_mode_enabled=True))
+    assert opened.fields == ("config",)
+    assert pair.replica.view(ROOM).config == RoomConfig(slow_mode_enabled=True)
+    (told,) = pair.take(pair.replica.resolve(opened.conflict_id, "client"))
+    assert isinstance(told, ConflictResolved)
+    assert told.decisions[0].took == "client"
+    assert pair.replica.view(ROOM).config == RoomConfig(emote_only=True)
+    with pytest.raises(ConflictError, match="not open"):
+        pair.replica.resolve(opened.conflict_id, "server")
+
+
+def test_a_choice_that_nobody_makes_leaves_the_default_and_a_record() -> None:
+    pair = Pair(replica={"conflicts": ConflictPolicy({"config": UserChoice(expires_s=60)})}).ready("a")
+    opened = choosing(pair, RoomConfig(emote_only=True), RoomConfig(slow_mode_enabled=True))
+    with pytest.raises(ConflictError):
+        pair.replica.resolve(opened.conflict_id, "neither")  # type: ignore[arg-type]
+    told = pair.later(61.0)
+    assert [each.conflict_id for each in told if isinstance(each, ConflictResolved)] == [opened.conflict_id]
+    assert pair.replica.view(ROOM).config == RoomConfig(slow_mode_enabled=True)
+
+
+def test_a_newer_conflict_over_the_same_closes_the_older_and_leaving_closes_all() -> None:
+    pair = Pair(replica={"conflicts": ConflictPolicy({"config": UserChoice(expires_s=60)})}).ready("a")
+    first = choosing(pair, RoomConfig(emote_only=True), RoomConfig(slow_mode_enabled=True))
+    second = choosing(pair, RoomConfig(follower_only=True), RoomConfig(subscriber_only=True))
+    assert [each.conflict_id for each in pair.outputs if isinstance(each, ConflictResolved)] == [first.conflict_id]
+    save = saved(pair.take(pair.replica.leave("ada", ROOM)))
+    told = pair.take(pair.replica.complete(save.request_id, b"1"))
+    assert [each.conflict_id for each in told if isinstance(each, ConflictResolved)] == [second.conflict_id]
+
+
+def test_a_client_s_own_part_is_kept_and_told() -> None:
+    pair = Pair(replica={"conflicts": ConflictPolicy({"config": ClientWins()})}).ready("a")
+    pair.take(pair.replica.set_ui_state("ada", ROOM, {"draft": "hi"}))
+    pair.receive(pair.publish(RoomConfigChanged(RoomConfig(emote_only=True))))
+    pair.restart()
+    pair.receive(pair.heartbeat())
+    told = [each for each in pair.settle() if isinstance(each, ConflictResolved)]
+    assert [made.field for each in told for made in each.decisions] == ["config"]
+    view = pair.replica.view(ROOM)
+    assert (view.config.emote_only, view.ui_state) == (True, {"ada": {"draft": "hi"}})
+
+
+def test_of_a_copy_that_was_behind_only_what_the_authority_vouches_for_stays() -> None:
+    pair = Pair(limits=Limits(active_messages=10), replica={"limits": Limits(active_messages=100)})
+    for each in range(10):
+        pair.publish(f"m{each}")
+    pair.enter()
+    pair.settle()
+    for each in range(10, 20):
+        pair.receive(pair.publish(f"m{each}"))
+    assert len(pair.ids()) == 20
+    pair.publish(MessageEdited("m12", "edited"))
+    for each in range(20, 26):
+        pair.publish(f"m{each}")
+    pair.receive(pair.image())
+    assert pair.ids() == [message.id for message in pair.authority.view(ROOM).messages]
+    pair.same()

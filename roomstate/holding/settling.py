@@ -1,0 +1,131 @@
+"""Conflicts in a replica's rooms: what the host's policy makes of two states, and choices that somebody is to make.
+
+A copy that was merely behind is in no conflict: what it held below the start of the authority's image it lets go, for
+what it has missed may have changed it. About the rest the policy decides. A choice is open for a while, with a default
+that stands at once; it never holds up the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from msgspec import structs
+
+from roomstate.effects import ConflictOpened, ConflictResolved, Decision
+from roomstate.errors import ConflictError
+from roomstate.holding.house import House
+from roomstate.holding.record import Holding
+from roomstate.image import RoomImage
+from roomstate.room.passage import image_of, room_of
+from roomstate.room.states import LiveRoom
+from roomstate.sync.conflict import ConflictPolicy, Pending, detect, expire, resolve
+from roomstate.sync.strategies import Side
+
+__all__ = ["Settling"]
+
+_MAX_OPEN: Final = 16  # choices of one room that are open; for the oldest beyond them the default stands
+_QUIET: Final = frozenset(("messages", "info", "notifications", "markers", "ui_state"))
+_PARTS_OF_MESSAGES: Final = frozenset(
+    "seqs annotations tombstones gaps floor held_after ordinal position by_time cursor".split()
+)  # with these a copy differs from its authority whenever it was behind
+
+
+class Settling:
+    """Settles the conflicts of one house's rooms by one policy."""
+
+    __slots__ = ("_house", "_policy")
+
+    def __init__(self, house: House, policy: ConflictPolicy) -> None:
+        self._house = house
+        self._policy = policy
+
+    def settle(self, holding: Holding, old: LiveRoom, image: RoomImage, now: float) -> RoomImage:
+        """Return what becomes of ``old`` now that ``image`` came from the authority. O(n).
+
+        Raises what a host's own strategy raises; nothing has changed then.
+        """
+        conflict = detect(_vouched(image_of(old, now), image), image)
+        if conflict is None:
+            return image
+        settled = self._policy.settle(conflict, now)
+        told = tuple(made for made in settled.decisions if _worth_telling(made))
+        if told:
+            self._house.out.append(ConflictResolved(holding.room_id, 0, told))
+        for pending in settled.pending:
+            self._open(holding, pending, now)
+        return settled.image
+
+    def _open(self, holding: Holding, pending: Pending, now: float) -> None:
+        house = self._house
+        for conflict_id, older in tuple(holding.conflicts.items()):
+            if older.part == pending.part:  # it is about values that nobody has any more
+                self._close(holding, conflict_id, expire(older, older.expires_at))
+        if len(holding.conflicts) >= _MAX_OPEN:
+            oldest = next(iter(holding.conflicts))
+            self._close(holding, oldest, expire(holding.conflicts[oldest], holding.conflicts[oldest].expires_at))
+        house.last_conflict += 1
+        house.conflicts[house.last_conflict] = holding.room_id
+        holding.conflicts[house.last_conflict] = pending
+        house.out.append(ConflictOpened(holding.room_id, house.last_conflict, pending.fields, pending.expires_at))
+        self._wait(holding)
+
+    def _close(self, holding: Holding, conflict_id: int, decisions: tuple[Decision, ...]) -> None:
+        del holding.conflicts[conflict_id], self._house.conflicts[conflict_id]
+        self._house.out.append(ConflictResolved(holding.room_id, conflict_id, decisions))
+        self._wait(holding)
+
+    def _wait(self, holding: Holding) -> None:
+        """Look again when the first choice is over."""
+        key = ("conflict", holding.room_id)
+        if holding.conflicts:
+            self._house.due.set(key, min(pending.expires_at for pending in holding.conflicts.values()))
+        else:
+            self._house.due.clear(key)
+
+    def resolve(self, conflict_id: int, choice: Side | Mapping[str, Any], now: float) -> None:
+        """Put what somebody chose in the place of the default.
+
+        Raises ``ConflictError``, and has changed nothing, for a choice that is not open, or cannot be made.
+        """
+        house = self._house
+        room_id = house.conflicts.get(conflict_id, "")
+        holding = house.holdings.get(room_id)
+        if holding is None or holding.room is None:
+            raise ConflictError(f"conflict {conflict_id!r}", "is not open: it was settled, or its time is over")
+        old = holding.room
+        settled = resolve(image_of(old, now), holding.conflicts[conflict_id], choice, now)
+        room = room_of(settled.image, old.tier, house.limits, house.make)
+        room.changes = old.changes + 1
+        holding.room = room
+        self._close(holding, conflict_id, settled.decisions)
+
+    def expire(self, holding: Holding, now: float) -> None:
+        """Let the defaults stand of all choices whose time is over."""
+        for conflict_id, pending in tuple(holding.conflicts.items()):
+            decisions = expire(pending, now)
+            if decisions:
+                self._close(holding, conflict_id, decisions)
+
+
+def _vouched(mine: RoomImage, theirs: RoomImage) -> RoomImage:
+    """Return the copy's image without what lies before the authority's, where it has missed something."""
+    if mine.position.epoch != theirs.position.epoch or mine.position.seq >= theirs.position.seq:
+        return mine
+    after = min(theirs.held_after, mine.position.seq)
+    first = sum(seq <= after for seq in mine.seqs)
+    messages = mine.messages[first:]
+    ids = {message.id for message in messages}
+    return structs.replace(
+        mine,
+        messages=messages,
+        seqs=mine.seqs[first:],
+        held_after=max(mine.held_after, after),
+        annotations={name: note for name, note in mine.annotations.items() if name in ids},
+        gaps=tuple(gap for gap in mine.gaps if gap.after >= after),
+    )
+
+
+def _worth_telling(made: Decision) -> bool:
+    """Whether a decision is more than that a copy which was behind has caught up."""
+    return made.took not in ("server", "pending") and made.field not in _QUIET | _PARTS_OF_MESSAGES
