@@ -81,6 +81,7 @@ def play(durability: str, calls: int = 400) -> tuple[Recorder, list[Any]]:
             ("connected", f"foreign {room}"),
             ("send", room, "refused: this is an authority"),
             ("discard", room, "nothing"),
+            ("resolve", 1, "server"),
             ("complete", 0),
         ]
         call(*dice.choice(verbs))

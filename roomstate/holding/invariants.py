@@ -22,6 +22,7 @@ def check(house: House) -> None:
     assert house.resting_bytes == sum(reads.bytes for reads in house.resting.values())
     assert len(house.resting) <= house.bounds.max_read_states
     assert not house.resting.keys() & house.holdings.keys()
+    assert house.conflicts == {key: held.room_id for held in house.holdings.values() for key in held.conflicts}
     warmed = {key: asked.room_id for key, asked in house.requests.items() if asked.kind == "warm"}
     assert all(key in warmed or asked.room_id in house.holdings for key, asked in house.requests.items())
     assert not house.holdings.keys() & warmed.values()
