@@ -54,8 +54,8 @@ class Recorder:
     """Stands before a manager and writes down each verb that is called, before it is; everything else passes through.
 
     ``now`` is filled in from ``clock`` where a call leaves it out: the manager's own clock is never asked. A replay
-    needs a manager made with the same options, and a ``new_epoch`` and a ``jitter`` that give the same again. The journal has no
-    bound: it is for tests and for finding faults.
+    needs a manager made with the same options, and a ``new_epoch`` and a ``jitter`` that give the same again. The
+    journal has no bound: it is for tests and for finding faults.
     """
 
     def __init__(self, manager: RoomStateManager, clock: Callable[[], float] = time.time) -> None:
