@@ -8,6 +8,7 @@ from roomstate import RoomStateManager, Status, Tier, Token
 from roomstate.effects import Deliver, TierChanged
 from roomstate.errors import UnknownRoom
 from roomstate.sync.feed import Missing, SnapshotNeeded
+from roomstate.updates import TypingChanged
 from tests.holding.test_tiering import World, kinds
 from tests.holding.world import added
 
@@ -145,6 +146,32 @@ def test_a_copy_catches_up_from_its_token_or_starts_again() -> None:
     assert [one.id for one in image.messages] == ["m1", "m2", "m3"]
     with pytest.raises(UnknownRoom):
         world.rooms.image("nowhere")
+
+
+def test_how_far_a_room_has_come_is_told_at_little_cost() -> None:
+    world = World("logged")
+    assert world.rooms.progress("rust") is None
+    assert world.rooms.durability == "logged"
+    world.do("publish", "rust", added("m0"))
+    progress = world.rooms.progress("rust")
+    assert progress is not None
+    assert (progress.epoch, progress.seq, progress.waiting) == ("", 0, 1)
+    world.settled("enter", "v", "rust")
+    world.post("m1")
+    world.do("publish", "rust", added("m2"))
+    world.do("publish", "rust", TypingChanged("ada", 5.0))
+    progress, view = world.rooms.progress("rust"), world.rooms.view("rust")
+    assert progress is not None
+    assert view.position is not None
+    assert (progress.epoch, progress.seq, progress.changes) == (view.position.epoch, *view.revision)
+    assert (progress.ordinal, progress.told, progress.durable, progress.waiting) == (3, 2, 2, 0)
+    found = world.rooms.find("rust", "m2")
+    assert found is not None
+    assert (found[0], found[1].id) == (3, "m2")
+    assert world.rooms.find("rust", "m9") is None
+    assert world.rooms.find("go", "m1") is None
+    assert world.rooms.interest("v", "rust") is Tier.ACTIVE
+    assert world.rooms.interest("w", "rust") is Tier.UNLOADED
 
 
 def test_the_short_way_and_the_long_way_lead_to_the_same_room() -> None:

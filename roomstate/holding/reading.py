@@ -9,10 +9,10 @@ from roomstate.holding.invariants import check
 from roomstate.holding.record import Holding
 from roomstate.holding.surveying import stats_of
 from roomstate.holding.tiering import Tiering
-from roomstate.holding.view import RoomView, view_of
+from roomstate.holding.view import Progress, RoomView, view_of
 from roomstate.image import RoomImage
 from roomstate.metrics import Stats
-from roomstate.model import Count, Status, Tier, Unread, check_id
+from roomstate.model import Count, MessageLike, Status, Tier, Unread, check_id
 from roomstate.position import Gap, Position, Token
 from roomstate.room.unread import ReadState
 from roomstate.sync.feed import MAX_MISSING, Missing, SnapshotNeeded
@@ -65,6 +65,34 @@ class Readings:
         """Return a frozen reading of a room. O(messages), 1-3 µs for 1000. Raises ``UnknownRoom``."""
         self._known(room_id)
         return view_of(self._house, room_id)
+
+    @property
+    def durability(self) -> str:
+        """When an update is told to others: "none", "relaxed" or "logged"."""
+        return self._house.durability
+
+    def progress(self, room_id: str) -> Progress | None:
+        """Return how far a room has come; None for one at rest, where all is safe, and for one unknown. O(1)."""
+        holding = self._holdings.get(room_id)
+        if holding is None:
+            return None
+        reads, room = holding.sync_reads(), holding.room
+        changes = room.changes if room is not None else 0
+        told, waiting = self._told(holding), len(holding.waiting)
+        return Progress(holding.epoch, holding.seq, reads.ordinal, told, holding.durable, waiting, changes)
+
+    def find(self, room_id: str, message_id: str) -> tuple[int, MessageLike] | None:
+        """Return a message that a live room holds, with its seq; None where it is not in memory. O(1)."""
+        holding = self._holdings.get(room_id)
+        room = holding.room if holding is not None else None
+        message = room.timeline.get(message_id) if room is not None else None
+        seq = room.timeline.seq_of(message_id) if room is not None else None
+        return (seq, message) if message is not None and seq is not None else None
+
+    def interest(self, viewer: str, room_id: str) -> Tier:
+        """Return the tier of a viewer's interest in a room; UNLOADED where it has none, or it lapsed. O(1)."""
+        held = self._house.interests.get(viewer, room_id)
+        return held.tier if held is not None else Tier.UNLOADED
 
     def token(self, room_id: str) -> Token:
         """Return the resume position of a copy that has all that was told of a live room. Raises ``UnknownRoom``."""

@@ -25,7 +25,7 @@ from roomstate.model import (
 from roomstate.position import Gap, Position
 from roomstate.room.states import ActiveRoom, BackgroundRoom, CachedRoom, LiveRoom
 
-__all__ = ["RoomView", "view_of"]
+__all__ = ["Progress", "RoomView", "view_of"]
 
 _NO_INFO = RoomInfo()
 _NO_CONFIG = RoomConfig()
@@ -68,6 +68,22 @@ class RoomView(Struct, frozen=True, eq=False):
     def is_ready(self) -> bool:
         """Whether all that the tier holds is here and up to date."""
         return self.status is Status.READY
+
+
+class Progress(Struct, frozen=True, gc=False):
+    """How far a room has come that is live, or whose log is being written to.
+
+    ``seq`` is the last one given out, ``ordinal`` the messages ever added up to it. Copies may know what is at or below
+    ``told``; the log is safe up to ``durable``. ``waiting`` updates have no seq yet. ``changes`` counts what took none.
+    """
+
+    epoch: str
+    seq: int
+    ordinal: int
+    told: int
+    durable: int
+    waiting: int
+    changes: int
 
 
 def view_of(house: House, room_id: str) -> RoomView:

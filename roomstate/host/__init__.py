@@ -1,8 +1,35 @@
-"""What drives a manager against the real world: `SyncHost` here, with the means that every driver shares."""
+"""What drives a manager against the real world: `SyncHost` in the calling thread, `RoomHost` on an event loop."""
 
 from __future__ import annotations
 
-from roomstate.host.ports import Codec, StoringEffect, codec_for, perform
+from typing import TYPE_CHECKING, Any, Final
+
+from roomstate.host.ports import Codec, Loader, StoringEffect, Transport, codec_for, perform
 from roomstate.host.sync import SyncHost
 
-__all__ = ["Codec", "StoringEffect", "SyncHost", "codec_for", "perform"]
+if TYPE_CHECKING:
+    from roomstate.host.bounds import HostBounds
+    from roomstate.host.room_host import RoomHost
+
+__all__ = [
+    "Codec",
+    "HostBounds",
+    "Loader",
+    "RoomHost",
+    "StoringEffect",
+    "SyncHost",
+    "Transport",
+    "codec_for",
+    "perform",
+]
+
+_ASYNCHRONOUS: Final = {"HostBounds": "bounds", "RoomHost": "room_host"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs asyncio when it is asked for: that takes 39 ms, which a terminal program would notice."""
+    if name not in _ASYNCHRONOUS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"roomstate.host.{_ASYNCHRONOUS[name]}"), name)

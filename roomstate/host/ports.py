@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from roomstate.effects import (
     Appended,
     AppendLog,
+    CloseStream,
+    FetchMessages,
     Head,
     Loaded,
     LoadHead,
@@ -15,8 +17,13 @@ from roomstate.effects import (
     LoadPacked,
     LoadSnapshot,
     LogEntry,
+    OpenStream,
     Packed,
+    Recovered,
+    RequestRecovery,
     SaveSnapshot,
+    SendToAuthority,
+    Sent,
 )
 from roomstate.errors import DamagedSnapshot, StoreUnavailable
 from roomstate.image import RoomImage
@@ -25,13 +32,62 @@ from roomstate.snapshot.codec import SnapshotCodec
 from roomstate.snapshot.dictionary import Dictionary
 from roomstate.store.base import RoomStore
 
-__all__ = ["STORING", "Codec", "StoringEffect", "StoringResult", "codec_for", "perform"]
+__all__ = [
+    "LINKING",
+    "STORING",
+    "Codec",
+    "LinkingEffect",
+    "Loader",
+    "StoringEffect",
+    "StoringResult",
+    "Transport",
+    "codec_for",
+    "perform",
+]
 
 STORING: Final = (LoadHead, LoadSnapshot, LoadPacked, LoadLog, AppendLog, SaveSnapshot)
 """The kinds of effect that `perform` carries out."""
 
+LINKING: Final = (RequestRecovery, SendToAuthority, OpenStream, CloseStream)
+"""The kinds of effect that a `Transport` carries out."""
+
+LinkingEffect: TypeAlias = RequestRecovery | SendToAuthority | OpenStream | CloseStream
 StoringEffect: TypeAlias = LoadHead | LoadSnapshot | LoadPacked | LoadLog | AppendLog | SaveSnapshot
 StoringResult: TypeAlias = Head | Loaded | Packed | tuple[LogEntry, ...] | Appended | bytes | None
+
+
+@runtime_checkable
+class Loader(Protocol):
+    """Brings messages that a room lacks from where they came from: a chat service's history, a bouncer's log."""
+
+    async def fetch(self, effect: FetchMessages, /) -> Recovered:
+        """The messages in ``effect.gap``, at most ``effect.limit``. Whatever it raises, it is asked again later."""
+        ...
+
+
+@runtime_checkable
+class Transport(Protocol):
+    """The link of a replica to its authority. What arrives on it goes to the host's ``receive``.
+
+    Each method may raise anything: what was asked for is asked for again later. Work for one room comes one at a time
+    and in order.
+    """
+
+    async def request_recovery(self, effect: RequestRecovery, /) -> tuple[Any, ...]:
+        """The envelopes that answer ``effect.token``; () where they will come by ``receive``."""
+        ...
+
+    async def send(self, effect: SendToAuthority, /) -> Sent:
+        """Send ``effect.echo``, and return what it was acknowledged as. A repetition is harmless."""
+        ...
+
+    async def open(self, effect: OpenStream, /) -> None:
+        """Listen to a room, in this mode from now on. A repetition is harmless."""
+        ...
+
+    async def close(self, effect: CloseStream, /) -> None:
+        """Listen to a room no more."""
+        ...
 
 
 @runtime_checkable

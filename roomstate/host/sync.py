@@ -10,12 +10,10 @@ from typing import Any, Final, TypeAlias, overload
 
 from roomstate.effects import Deliver, Effect, Event, FetchMessages, Recovered, SaveFailed
 from roomstate.errors import InvalidValue, StoreUnavailable
-from roomstate.holding.view import RoomView
 from roomstate.host.ports import STORING, Codec, codec_for, perform
+from roomstate.host.readings import Readings
 from roomstate.manager import RoomStateManager
-from roomstate.metrics import Stats
-from roomstate.model import Status, Tier, Unread
-from roomstate.position import Gap
+from roomstate.model import Tier
 from roomstate.store.base import RoomStore
 from roomstate.sync.envelope import Envelope
 from roomstate.updates import Update
@@ -37,7 +35,7 @@ CLOSING_TICKS: Final = 200
 """Such steps without progress before it gives up; each lets up to 1000 interests lapse."""
 
 
-class SyncHost:
+class SyncHost(Readings):
     """Drives a `RoomStateManager` against a store: every verb of the manager, done to the end before it returns.
 
     ``store`` and ``codec`` carry out what is to be loaded, appended and saved (`host.ports.perform`); ``deliver`` is
@@ -230,40 +228,6 @@ class SyncHost:
     def tick(self, *, now: float | None = None) -> Outputs:
         """Do what is due: lapses, retries, expiry. Call it when `next_deadline` is due."""
         return self._drive(self.manager.tick(now=now))
-
-    # -- reading -----------------------------------------------------------------------------------------------------
-
-    def next_deadline(self) -> float | None:
-        """See `RoomStateManager.next_deadline`."""
-        return self.manager.next_deadline()
-
-    def view(self, room_id: str) -> RoomView:
-        """See `RoomStateManager.view`."""
-        return self.manager.view(room_id)
-
-    def tier(self, room_id: str) -> Tier:
-        """See `RoomStateManager.tier`."""
-        return self.manager.tier(room_id)
-
-    def status(self, room_id: str) -> Status:
-        """See `RoomStateManager.status`."""
-        return self.manager.status(room_id)
-
-    def gaps(self, room_id: str) -> tuple[Gap, ...]:
-        """See `RoomStateManager.gaps`."""
-        return self.manager.gaps(room_id)
-
-    def unread(self, user: str, room_id: str) -> Unread:
-        """See `RoomStateManager.unread`."""
-        return self.manager.unread(user, room_id)
-
-    def known(self) -> tuple[str, ...]:
-        """See `RoomStateManager.known`."""
-        return self.manager.known()
-
-    def stats(self) -> Stats:
-        """See `RoomStateManager.stats`."""
-        return self.manager.stats()
 
     # -- the end -----------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,308 @@
+"""A manager on an asyncio event loop, with its store, its links and its viewers."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from types import TracebackType
+from typing import Any, Literal, overload
+
+from roomstate.effects import Deliver
+from roomstate.errors import InvalidValue, StoreUnavailable
+from roomstate.host.bounds import HostBounds
+from roomstate.host.driver import Driver, Left, Outputs
+from roomstate.host.port import Port
+from roomstate.host.ports import Codec, Loader, Transport
+from roomstate.host.sync import CLOSING_STEP_S, CLOSING_TICKS, CLOSING_TRIES
+from roomstate.host.watching import Change
+from roomstate.manager import RoomStateManager
+from roomstate.model import Status, Tier
+from roomstate.store.base import RoomStore
+from roomstate.sync.envelope import Envelope
+from roomstate.updates import Update
+
+__all__ = ["RoomHost"]
+
+
+class RoomHost(Driver):
+    """Drives a `RoomStateManager` on an asyncio event loop: ``async with RoomHost(...) as host``.
+
+    Its verbs are the manager's, as coroutines: each does the manager's part at once, then waits as its docstring says.
+    Cancelling one while it waits takes nothing back and leaves nothing behind. A verb that raises has changed nothing.
+    They return events, and those effects for which there is no port; so does ``observe``, which is called with all of
+    them, those too that come while nobody calls. What the store, the loader or the transport cannot do is told to the
+    manager, which asks again; no port is asked more often than ``bounds`` say, and within 2 s of its return.
+
+    ``store`` and ``codec`` are used off the event loop, on ``bounds.store_threads`` threads. ``loader`` fetches what a
+    foreign room lacks (`Loader`), ``transport`` links a replica to its authority (`Transport`). ``deliver`` is called
+    with each `Deliver`, for viewers that are not connected with `connect`. Without a ``manager`` one is made of
+    ``options`` (see `RoomStateManager`), with durability "logged" if there is a store, and ``max_retry_s`` 1, so that
+    what failed is tried again soon: the ports pace themselves. ``jitter`` gives numbers in [0, 1).
+
+    Leaving the block closes the host, as `close` says.
+    """
+
+    def __init__(
+        self,
+        manager: RoomStateManager | None = None,
+        *,
+        store: RoomStore | None = None,
+        loader: Loader | None = None,
+        transport: Transport | None = None,
+        codec: Codec | None = None,
+        role: Literal["authority", "replica"] = "authority",
+        deliver: Callable[[Deliver], object] | None = None,
+        observe: Callable[[Left], object] | None = None,
+        clock: Callable[[], float] = time.time,
+        jitter: Callable[[], float] = random.random,
+        bounds: HostBounds | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(
+            manager,
+            store=store,
+            loader=loader,
+            transport=transport,
+            codec=codec,
+            role=role,
+            deliver=deliver,
+            observe=observe,
+            clock=clock,
+            jitter=jitter,
+            bounds=bounds if bounds is not None else HostBounds(),
+            options=options,
+        )
+        self._closed = False
+
+    # -- interests ---------------------------------------------------------------------------------------------------
+
+    async def enter(self, viewer: str, room_id: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.enter`; returns when what had to be loaded was, or could not be: `status` says which.
+
+        A replica's room is LOADING until its authority answers, which is not waited for.
+        """
+        return await self._loaded(room_id, self._do(room_id, self.manager.enter, viewer, room_id, user=user, now=now))
+
+    async def follow(self, viewer: str, room_id: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.follow`; returns as `enter` does."""
+        return await self._loaded(room_id, self._do(room_id, self.manager.follow, viewer, room_id, user=user, now=now))
+
+    async def leave(self, viewer: str, room_id: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.leave`. Does not wait."""
+        return self._do(room_id, self.manager.leave, viewer, room_id, now=now)
+
+    async def disconnect(self, viewer: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.disconnect`. Does not wait."""
+        return self._do(None, self.manager.disconnect, viewer, now=now)
+
+    async def promote(self, room_id: str, tier: Tier = Tier.ACTIVE, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.promote`; returns as `enter` does."""
+        return await self._loaded(room_id, self._do(room_id, self.manager.promote, room_id, tier, now=now))
+
+    async def demote(
+        self, room_id: str, tier: Tier = Tier.UNLOADED, *, now: float | None = None
+    ) -> tuple[Tier, Outputs]:
+        """See `RoomStateManager.demote`; the tier is the one reached after the store has answered what it was asked."""
+        self._require_running()
+        outputs = self._carry(self.manager.demote(room_id, tier, now=now)[1], room_id)
+        await self._conditions.until(room_id, lambda: room_id not in self._storing)
+        return self.manager.tier(room_id), outputs
+
+    async def warm(self, viewer: str, *, user: str | None = None, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.warm`. Does not wait: what is expected is loaded behind what is asked for."""
+        return self._do(None, self.manager.warm, viewer, user=user, now=now)
+
+    # -- updates -----------------------------------------------------------------------------------------------------
+
+    async def publish(self, room_id: str, update: Update, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.publish`; with durability "logged" the log has it when this returns.
+
+        While the store does not answer it waits. Cancelled then, the update is in the room still, and on its way.
+        """
+        self._require_running()
+        outputs = self._carry(self.manager.publish(room_id, update, now=now), room_id, _tag(update))
+        await self._confirmed(room_id)
+        return outputs
+
+    @overload
+    async def receive(self, source: Envelope, /, *, now: float | None = None) -> Outputs: ...
+
+    @overload
+    async def receive(
+        self, source: str, update: Update, /, *, cursor: str | None = None, now: float | None = None
+    ) -> Outputs: ...
+
+    async def receive(
+        self,
+        source: Envelope | str,
+        update: Update | None = None,
+        /,
+        *,
+        cursor: str | None = None,
+        now: float | None = None,
+    ) -> Outputs:
+        """See `RoomStateManager.receive`. Does not wait."""
+        self._require_running()
+        if isinstance(source, Envelope):
+            return self._carry(self.manager.receive(source, now=now), source.room_id, source.message_type)
+        if update is None:
+            raise InvalidValue("update", "must be given beside a room's id")
+        return self._carry(self.manager.receive(source, update, cursor=cursor, now=now), source, _tag(update))
+
+    async def send(
+        self,
+        room_id: str,
+        content: str,
+        *,
+        user: str | None = None,
+        client_id: str | None = None,
+        extra: Mapping[str, Any] | None = None,
+        now: float | None = None,
+    ) -> Outputs:
+        """See `RoomStateManager.send`. Does not wait: ``view(room_id).pending`` has the message until it comes back."""
+        self._require_running()
+        outputs = self.manager.send(room_id, content, user=user, client_id=client_id, extra=extra, now=now)
+        return self._carry(outputs, room_id, "send")
+
+    async def discard(self, room_id: str, client_id: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.discard`. Does not wait."""
+        self._require_running()
+        return self._carry(self.manager.discard(room_id, client_id, now=now), room_id, "discard")
+
+    async def disconnected(self, room_id: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.disconnected`. Does not wait."""
+        return self._do(room_id, self.manager.disconnected, room_id, now=now)
+
+    async def connected(self, room_id: str, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.connected`. Does not wait."""
+        return self._do(room_id, self.manager.connected, room_id, now=now)
+
+    async def mark_read(
+        self, viewer: str, room_id: str, message_id: str | None = None, *, now: float | None = None
+    ) -> Outputs:
+        """See `RoomStateManager.mark_read`. Does not wait."""
+        return self._do(room_id, self.manager.mark_read, viewer, room_id, message_id, now=now)
+
+    async def set_ui_state(self, viewer: str, room_id: str, state: Any, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.set_ui_state`. Does not wait."""
+        return self._do(room_id, self.manager.set_ui_state, viewer, room_id, state, now=now)
+
+    async def complete(self, request_id: int, result: object = None, *, now: float | None = None) -> Outputs:
+        """Answer an effect that came back because the host has no port for it; see `RoomStateManager.complete`."""
+        return self._do(None, self.manager.complete, request_id, result, now=now)
+
+    async def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
+        """Say why such an effect could not be carried out; see `RoomStateManager.fail`."""
+        return self._do(None, self.manager.fail, request_id, error, now=now)
+
+    def changes(self, room_id: str | None = None) -> AsyncIterator[Change]:
+        """Iterate over what changes from now on, in one room or in all: what happens before you look is one `Change`.
+
+        It ends when the host is closed. Ask `view` for the room as it is.
+        """
+        return self._watchers.watch(room_id)
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    def _do(self, room_id: str | None, verb: Callable[..., Outputs], *args: Any, **options: Any) -> Outputs:
+        """Call a verb of the manager, and carry out what it asks for."""
+        self._require_running()
+        return self._carry(verb(*args, **options), room_id)
+
+    async def _loaded(self, room_id: str, outputs: Outputs) -> Outputs:
+        if self.role == "authority":
+            await self._conditions.until(room_id, lambda: not self._loading(room_id))
+        return outputs
+
+    def _loading(self, room_id: str) -> bool:
+        held = self.manager.progress(room_id) is not None
+        return held and self.manager.status(room_id) is Status.LOADING
+
+    async def _confirmed(self, room_id: str) -> None:
+        """Wait until the log has all that the room has been told by now, where it is to have it first."""
+        if self.manager.durability != "logged":
+            return
+        await self._conditions.until(room_id, lambda: not self._unnumbered(room_id))
+        progress = self.manager.progress(room_id)
+        if progress is not None:
+            seq = progress.seq
+            await self._conditions.until(room_id, lambda: self._safe(room_id, seq))
+
+    def _unnumbered(self, room_id: str) -> bool:
+        progress = self.manager.progress(room_id)
+        return progress is not None and progress.waiting > 0
+
+    def _safe(self, room_id: str, seq: int) -> bool:
+        progress = self.manager.progress(room_id)
+        return progress is None or progress.durable >= seq
+
+    # -- beginning and end -------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> RoomHost:
+        await self._start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Make durable what is not, save every room, then close the store. A second call does nothing.
+
+        Verbs raise from now on, what waits in them raises, and every iterator ends. It lets every interest lapse by
+        running the manager's clock ahead, as `SyncHost.close` does. Raises `StoreUnavailable` where the store still
+        refuses after some tries: it stays open then, what is not safe stays in memory, and close can be called again.
+        Cancelled, it leaves no task, and what was not safe yet is lost with the process.
+        """
+        if self._closed:
+            return
+        self._running = False
+        self._stop_timer()
+        self._watchers.close()
+        self._conditions.end(StoreUnavailable("host", "was closed meanwhile"))
+        try:
+            if self._store is not None:
+                await self._wind_down(self._storing)
+                self._check_safe()
+                await self._off_loop(self._store.close)
+            self._closed = True
+        finally:
+            await self._end()
+
+    async def _end(self) -> None:
+        for port in self._ports:
+            await port.stop()
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None
+
+    def _check_safe(self) -> None:
+        active, background, undurable = self._progress()
+        if active or background or undurable:
+            live = active + background
+            raise StoreUnavailable("store", f"{live} rooms could not be saved, of which {undurable} bytes in no log")
+
+    async def _wind_down(self, store: Port[Any]) -> None:
+        """Bring every room to rest."""
+        store.start()
+        for room_id in self.manager.known():
+            self._carry(self.manager.demote(room_id, Tier.CACHED)[1])
+        idle = 0
+        while await store.idle(CLOSING_TRIES) and any(before := self._progress()) and idle < CLOSING_TICKS:
+            due = self.manager.next_deadline()
+            if due is None:
+                return
+            self._carry(self.manager.tick(now=due + CLOSING_STEP_S))
+            await store.idle(CLOSING_TRIES)
+            idle = 0 if self._progress() != before else idle + 1
+
+    def _progress(self) -> tuple[int, int, int]:
+        stats = self.manager.stats()
+        return stats.rooms[Tier.ACTIVE], stats.rooms[Tier.BACKGROUND], stats.undurable_bytes
+
+
+def _tag(update: object) -> str:
+    """The kind of an update, as it is written."""
+    return str(getattr(getattr(update, "__struct_config__", None), "tag", ""))
