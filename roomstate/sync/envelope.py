@@ -77,7 +77,7 @@ class Envelope(Struct, frozen=True):
     It covers ``(previous, sequence_number]`` of the log ``epoch`` ("" where the peer has none). ``withheld``: what lies
     there was left out on purpose. ``fingerprint`` is the equality hash of the entry at ``sequence_number`` ("" if not
     told), for the replica's next `Token`; ``ordinal`` counts the messages ever added up to there. ``answers`` is the
-    request that this answers.
+    request whose answer ends with this.
     """
 
     room_id: str
@@ -313,7 +313,7 @@ def of_missing(
     """Return what a copy lacks as a chain of envelopes, each of which begins where the one before ends. O(entries).
 
     Each but those of STATE_UPDATEs holds as many entries as fit in ``MAX_PART`` items and bytes. ``fingerprint`` and
-    ``ordinal`` are those at the end, ``missing.upto``.
+    ``ordinal`` are those at the end, ``missing.upto``; ``answers`` stands on the last: with it the answer is whole.
     """
     chain: list[Envelope] = []
     after, at = missing.after, _time(now)
@@ -321,11 +321,12 @@ def of_missing(
         upto = part[-1].seq
         data = _told(part, upto - after)
         mark = _fingerprint(part[-1].update)
-        chain.append(Envelope(room_id, at, missing.epoch, after, upto, data, fingerprint=mark, answers=answers))
+        chain.append(Envelope(room_id, at, missing.epoch, after, upto, data, fingerprint=mark))
         after = upto
     if after < missing.upto or not chain:
-        chain.append(Envelope(room_id, at, missing.epoch, after, missing.upto, DeltaUpdate(), answers=answers))
-    chain[-1] = structs.replace(chain[-1], fingerprint=fingerprint or chain[-1].fingerprint, ordinal=ordinal)
+        chain.append(Envelope(room_id, at, missing.epoch, after, missing.upto, DeltaUpdate()))
+    mark = fingerprint or chain[-1].fingerprint
+    chain[-1] = structs.replace(chain[-1], fingerprint=mark, ordinal=ordinal, answers=answers)
     return tuple(chain)
 
 
