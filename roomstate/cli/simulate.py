@@ -11,9 +11,11 @@ from pathlib import Path
 
 import msgspec
 
+from roomstate.cli import events, pictures
 from roomstate.cli.arguments import add_log_arguments, log_lines
 from roomstate.cli.curves import OPTIMUM, POLICIES, Point, capacities, hit_ratio, keys_of, turns_of
 from roomstate.cli.files import open_source
+from roomstate.cli.pictures import Line
 from roomstate.cli.tally import Tally
 from roomstate.cli.terminal import Terminal
 from roomstate.errors import InvalidValue
@@ -26,6 +28,9 @@ LIMIT = 200_000
 ROOM_BYTES = 3000
 """Bytes of a packed room: 50 real messages take 2,400 to 3,400."""
 
+LOAD_MS = 5.0
+"""How long a room takes from a store on a disk: `python -m benchmarks store` found 2 to 9 ms for the slowest of 100."""
+
 INDEX_BYTES = 320
 """What the cache itself takes for each room, at most."""
 
@@ -36,17 +41,28 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "simulate",
         help="show how many rooms are worth keeping",
         description="Replays accesses to rooms through every eviction policy at several capacities, and shows the "
-        "hit ratio beside the best that is possible, and the memory it costs.",
+        "hit ratio beside the best that is possible, and the memory it costs. With --events, says instead how well the "
+        "next room of each user can be predicted, and how much sooner rooms are ready if they are loaded before.",
     )
     add_log_arguments(parser)
     parser.add_argument("--keys", action="store_true", help="the paths are traces: a key on each line, in access order")
-    parser.add_argument("--rooms", type=_counts, metavar="N,N,...", help="capacities to try (default: seven)")
+    parser.add_argument(
+        "--events",
+        action="store_true",
+        help="predict and warm: the paths are chat logs, or events (time, user, room and perhaps its place, with tabs)",
+    )
+    parser.add_argument(
+        "--rooms", type=_counts, metavar="N,N,...", help="capacities to try (default: seven; 100 to warm)"
+    )
     parser.add_argument("--limit", type=_count, default=LIMIT, metavar="N", help=f"accesses to take (default {LIMIT})")
     parser.add_argument(
         "--room-bytes", type=_count, default=ROOM_BYTES, metavar="N", help=f"of a packed room (default {ROOM_BYTES})"
     )
+    parser.add_argument(
+        "--load-ms", type=_milliseconds, default=LOAD_MS, metavar="MS", help=f"of one load (default {LOAD_MS:g})"
+    )
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves: .png or .svg (extra: plot)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write policy, rooms, bytes and hit ratio")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures")
     parser.add_argument("--json", action="store_true", help="print one JSON object, and no table")
     parser.set_defaults(run=run)
 
@@ -55,7 +71,9 @@ def run(args: argparse.Namespace) -> int:
     """Read, simulate, show. Status 0."""
     terminal = Terminal(quiet=args.json)
     if args.plot is not None:
-        _drawing(args.plot)  # before minutes of work, not after
+        pictures.check(args.plot)
+    if args.events:
+        return events.run(args, terminal)
     keys, tally = _accesses(args, terminal)
     distinct = len(set(keys))
     rooms = args.rooms or capacities(distinct)
@@ -121,32 +139,15 @@ def _write_csv(path: Path, points: Sequence[Point], room_bytes: int) -> None:
         raise InvalidValue("--csv", f"cannot be written: {error.strerror}") from error
 
 
-def _drawing(path: Path) -> None:
-    """Raise `InvalidValue` unless a picture can be drawn there."""
-    if path.suffix not in (".png", ".svg"):
-        raise InvalidValue("--plot", f"must end in .png or .svg, got {path.name!r}")
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise InvalidValue("--plot", "needs matplotlib: pip install 'roomstate[plot]'") from None
-
-
 def _draw(path: Path, points: Sequence[Point], title: str) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    axes = figure.add_subplot()
-    for policy in dict.fromkeys(point.policy for point in points):
-        mine = [point for point in points if point.policy == policy]
-        style = "--" if policy == OPTIMUM else "-"
-        axes.plot([one.rooms for one in mine], [one.hit_ratio for one in mine], style, marker="o", label=policy)
-    axes.set(xscale="log", xlabel="rooms kept", ylabel="hit ratio", title=title, ylim=(0, 1))
-    axes.grid(alpha=0.3)
-    axes.legend()
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise InvalidValue("--plot", f"cannot be written: {error.strerror}") from error
+    found: dict[str, list[Point]] = {}
+    for point in points:
+        found.setdefault(point.policy, []).append(point)
+    lines = [
+        Line(policy, [one.rooms for one in mine], [one.hit_ratio for one in mine], dashed=policy == OPTIMUM)
+        for policy, mine in found.items()
+    ]
+    pictures.draw(path, lines, title=title, x="rooms kept", y="hit ratio", scale="log")
 
 
 def _count(text: str) -> int:
@@ -156,6 +157,16 @@ def _count(text: str) -> int:
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be a number of at least 1, got {text!r}")
+    return value
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < 1e9:
+        raise argparse.ArgumentTypeError(f"must be a number of milliseconds, got {text!r}")
     return value
 
 

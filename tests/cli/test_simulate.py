@@ -123,6 +123,11 @@ def test_damaged_lines_are_named_and_counted(tmp_path: Path, capsys: pytest.Capt
         (["--plot", "a.gif"], "--plot"),
         (["--limit", "50", "--csv", "/nowhere/a.csv"], "--csv"),
         (["--limit", "50", "--plot", "/nowhere/a.png"], "--plot"),
+        (["--events", "--limit", "50", "--csv", "/nowhere/a.csv"], "--csv"),
+        (["--events", "--limit", "50", "--plot", "/nowhere/a.png"], "--plot"),
+        (["--events", "--plot", "a.gif"], "--plot"),
+        (["--events", "nowhere.txt"], "nowhere.txt"),
+        (["--events", "/dev/null"], "/dev/null"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,3 +151,10 @@ def test_numbers_out_of_range_are_refused(bad: str, capsys: pytest.CaptureFixtur
         main([simulate], ["simulate", "--rooms", bad])
     assert ended.value.code == 2
     assert "at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("bad", ["-1", "x", "nan", "inf"])
+def test_times_out_of_range_are_refused(bad: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([simulate], ["simulate", "--load-ms", bad])
+    assert "milliseconds" in capsys.readouterr().err
