@@ -85,29 +85,35 @@ def _depth(value: Any) -> int:
 def check_data(room_id: str, after: int, upto: int, withheld: bool, data: Payload) -> None:
     """Raise a `ProtocolError` unless ``data`` suits an envelope of the room that covers ``(after, upto]``. O(size)."""
     if isinstance(data, DeltaUpdate):
-        _check_delta(after, upto, data)
-        _check_notifications(room_id, data.notifications)
-        logged = any(data.logged())
+        takes = _check_delta(room_id, after, upto, data)
     elif isinstance(data, StateUpdate):
         _check_config(data)
-        logged = any(True for _ in data.updates())
+        takes = any(True for _ in data.updates())
     else:
         if isinstance(data, BulkSync):
-            _check_bulk(data)
-            _check_notifications(room_id, data.notifications)
+            _check_bulk(room_id, data)
         return
-    if logged and (after == upto or withheld):
+    if takes and (after == upto or withheld):
         why = "where the span is withheld" if withheld else "where no position is covered"
         raise Malformed(_DATA, f"must hold nothing that takes a position {why}")
 
 
-def _check_delta(after: int, upto: int, data: DeltaUpdate) -> None:
-    for name, item in data.logged():
-        if isinstance(item, str):
-            continue
-        if item.seq is not None and not after < item.seq <= upto:
-            raise Malformed(f"{_DATA}.{name}", f"must lie in ({after}, {upto}], got seq {item.seq}")
-        _check_items(f"{_DATA}.{name}", (item,))
+def _check_delta(room_id: str, after: int, upto: int, data: DeltaUpdate) -> bool:
+    """Return whether anything in ``data`` takes a position."""
+    plain = data.plain
+    for item in data.added_messages if plain else ():
+        if not isinstance(item, str) and (item.extra or item.seq is not None or item.timestamp.tzinfo is not UTC):
+            plain = False
+    if plain:
+        return data.added_messages != ()
+    logged = data.logged()
+    for name, each in logged:
+        if not isinstance(each, str):
+            if each.seq is not None and not after < each.seq <= upto:
+                raise Malformed(f"{_DATA}.{name}", f"must lie in ({after}, {upto}], got seq {each.seq}")
+            _check_items(f"{_DATA}.{name}", (each,))
+    _check_notifications(room_id, data.notifications)
+    return logged != []
 
 
 def _check_items(where: str, items: Iterable[Any]) -> None:
@@ -129,12 +135,16 @@ def _check_notifications(room_id: str, notifications: tuple[Notification, ...]) 
     _check_items(f"{_DATA}.notifications", notifications)
 
 
-def _check_bulk(data: BulkSync) -> None:
+def _check_bulk(room_id: str, data: BulkSync) -> None:
     for message in data.messages:
-        if message.timestamp is UNSTAMPED:
+        if message.timestamp is UNSTAMPED:  # the default: a message that is published may have none
             raise Malformed(f"{_DATA}.messages", "Object missing required field `timestamp`")
-    _check_items(f"{_DATA}.messages", data.messages)
-    _check_items(f"{_DATA}.users", data.users)
+        if message.timestamp.tzinfo is not UTC or message.extra:
+            _check_items(f"{_DATA}.messages", (message,))
+    for user in data.users:
+        if user.extra:
+            check_kept(f"{_DATA}.users.extra", user.extra)
+    _check_notifications(room_id, data.notifications)
     _check_items(f"{_DATA}.annotations", data.annotations.values())
     _check_config(data)
     check_kept(f"{_DATA}.ui_state", data.ui_state)

@@ -37,12 +37,13 @@ from roomstate.sync.payloads import (
     KnownUser,
     Payload,
     StateUpdate,
+    UpdatedUser,
     delta_of,
     item_of,
     payload_of,
 )
 from roomstate.sync.wire import WIRES, AnyWire, Sync
-from roomstate.updates import LOGGED, MessageAdded, Update
+from roomstate.updates import LOGGED, MessageAdded, Update, UserJoined
 
 __all__ = [
     "Envelope",
@@ -108,11 +109,13 @@ class Envelope(Struct, frozen=True):
         change. Bare ids say no update, and an image or a heartbeat none at all.
         """
         data = self.data
+        if isinstance(data, DeltaUpdate):
+            if len(data.added_messages) == 1 and data.plain and not isinstance(only := data.added_messages[0], str):
+                return ((only.seq or self.sequence_number, only.update()),)  # the short way for most of them
+            return (*_said(self, data, user), *((0, update) for update in data.ephemeral()))
         if isinstance(data, StateUpdate):
             return tuple((self.sequence_number, update) for update in data.updates())
-        if not isinstance(data, DeltaUpdate):
-            return ()
-        return (*_logged(self, data, user), *((0, update) for update in data.ephemeral()))
+        return ()
 
     def image(self) -> RoomImage:
         """Return the room that a BULK_SYNC describes. O(n).
@@ -129,33 +132,34 @@ class Envelope(Struct, frozen=True):
         return image
 
 
-def _logged(envelope: Envelope, data: DeltaUpdate, user: KnownUser) -> Iterator[tuple[int, Update]]:
+def _said(envelope: Envelope, data: DeltaUpdate, user: KnownUser) -> list[tuple[int, Update]]:
+    said: list[tuple[int, Update]] = []
     changed: dict[str, User] = {}
-
-    def known(user_id: str) -> User | None:
-        return changed.get(user_id) or user(user_id)
-
     for seq, name, item in _placed(envelope, data):
         if isinstance(item, str):
-            if name not in BARE:
-                continue
-            item = BARE[name](item)
-        update = item.update(known)
-        record = getattr(update, "user", None)
-        if isinstance(record, User):
-            changed[record.id] = record
-        yield seq, update
+            if name in BARE:
+                said.append((seq, BARE[name](item).update()))
+        elif isinstance(item, UpdatedUser):
+            patched = item.update(changed.get(item.id) or user(item.id))
+            changed[item.id] = patched.user
+            said.append((seq, patched))
+        else:
+            update = item.update()
+            if isinstance(update, UserJoined):
+                changed[update.user.id] = update.user
+            said.append((seq, update))
+    return said
 
 
 def _placed(envelope: Envelope, data: DeltaUpdate) -> list[tuple[int, str, Any]]:
     """Return every logged item with its seq and the name of its list, in order of application."""
-    items = list(data.logged())
+    items = data.logged()
     after, upto = envelope.previous, envelope.sequence_number
-    seqs = [None if isinstance(item, str) else item.seq for _, item in items]
-    if seqs.count(None) == upto - after and len(items) == len(data.added_messages) == len(seqs):
-        fill = iter(range(after + 1, upto + 1))
-        return [(next(fill), name, item) for name, item in items]
-    placed = [(upto if seq is None else seq, name, item) for seq, (name, item) in zip(seqs, items, strict=True)]
+    placed = [(upto if isinstance(item, str) else item.seq or upto, name, item) for name, item in items]
+    if len(placed) <= 1:
+        return placed
+    if upto - after == len(items) == len(data.added_messages) and not any(getattr(item, "seq", 0) for _, item in items):
+        return [(seq, name, item) for seq, (name, item) in zip(range(after + 1, upto + 1), items, strict=True)]
     return sorted(placed, key=_seq)
 
 
@@ -254,7 +258,8 @@ def envelope_of(wire: AnyWire) -> Envelope:
         previous = max(0, upto - 1)
     elif previous > upto:
         raise Malformed("room_state_sync.previous", f"must be at most sequence_number, {upto}, got {previous}")
-    check_time("room_state_sync.timestamp", wire.timestamp)
+    if wire.timestamp.tzinfo is not UTC:
+        check_time("room_state_sync.timestamp", wire.timestamp)
     check_data(wire.room_id, previous, upto, wire.withheld, data)
     epoch = wire.epoch
     if isinstance(data, Heartbeat):

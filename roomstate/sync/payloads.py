@@ -8,6 +8,7 @@ Items keep JSON's form, so that an envelope is written as it was read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Annotated, Any, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
@@ -109,7 +110,7 @@ class AddedMessage(_Item, frozen=True, gc=False):
         plain = as_message(message)
         return cls(plain.id, plain.user, plain.content, plain.timestamp, plain.badges, plain.extra, seq)
 
-    def update(self, user: KnownUser) -> Update:
+    def update(self) -> Update:
         """Return what this says. O(1)."""
         return MessageAdded(Message(self.id, self.user, self.content, self.timestamp, self.badges, self.extra))
 
@@ -124,7 +125,7 @@ class EditedMessage(_Item, frozen=True, gc=False):
     timestamp: Time | None = None
     seq: Seq | None = None
 
-    def update(self, user: KnownUser) -> Update:
+    def update(self) -> Update:
         """Return what this says. O(1)."""
         return MessageEdited(self.id, self.content, self.edited_at, self.extra, self.timestamp)
 
@@ -138,7 +139,7 @@ class Reaction(_Item, frozen=True, gc=False):
     removed: bool = False
     seq: Seq | None = None
 
-    def update(self, user: KnownUser) -> Update:
+    def update(self) -> Update:
         """Return what this says. O(1)."""
         return (ReactionRemoved if self.removed else ReactionAdded)(self.message_id, self.user, self.emoji)
 
@@ -150,7 +151,7 @@ class RemovedMessage(_Item, frozen=True, gc=False):
     user: Annotated[str, Meta(max_length=512)] = ""
     seq: Seq | None = None
 
-    def update(self, user: KnownUser) -> Update:
+    def update(self) -> Update:
         """Return what this says. O(1)."""
         return MessageRemoved(self.id, self.user)
 
@@ -165,7 +166,7 @@ class JoinedUser(_Item, frozen=True, gc=False):
     extra: Kept = EMPTY
     seq: Seq | None = None
 
-    def update(self, user: KnownUser) -> Update:
+    def update(self) -> Update:
         """Return what this says. O(1)."""
         return UserJoined(User(self.id, self.username, self.badges, self.color, self.extra))
 
@@ -180,11 +181,11 @@ class UpdatedUser(_Item, frozen=True, gc=False):
     extra: Kept | UnsetType = UNSET
     seq: Seq | None = None
 
-    def update(self, user: KnownUser) -> Update:
-        """Return what this says, given the record as it is; of an unknown user the patch is all. O(1)."""
+    def update(self, known: User | None = None) -> UserUpdated:
+        """Return what this says of ``known``, the record as it is; of an unknown user the patch is all. O(1)."""
         told = {name: getattr(self, name) for name in ("username", "badges", "color", "extra")}
         changed = {name: value for name, value in told.items() if value is not UNSET}
-        return UserUpdated(structs.replace(user(self.id) or User(self.id), **changed))
+        return UserUpdated(structs.replace(known or User(self.id), **changed))
 
 
 class LeftUser(_Item, frozen=True, gc=False):
@@ -193,7 +194,7 @@ class LeftUser(_Item, frozen=True, gc=False):
     id: Id
     seq: Seq | None = None
 
-    def update(self, user: KnownUser) -> Update:
+    def update(self) -> Update:
         """Return what this says. O(1)."""
         return UserLeft(self.id)
 
@@ -220,22 +221,29 @@ class DeltaUpdate(Struct, frozen=True, omit_defaults=True):
     receipts: Annotated[Mapping[Id, Id], Few] = EMPTY
     notifications: Annotated[tuple[Notification, ...], Few] = ()
 
-    def logged(self) -> Iterator[tuple[str, WireItem | str]]:
-        """Yield every logged item with the name of its list, in order of application at one position. O(items)."""
-        for name in LISTS:
-            for item in getattr(self, name):
-                yield name, item
+    @property
+    def plain(self) -> bool:
+        """Whether there is nothing but added messages, as in most. O(1)."""
+        return not any(_others(self))
 
-    def ephemeral(self) -> Iterator[Update]:
-        """Yield what takes no position. O(items)."""
-        yield from (PresenceChanged(user, state) for user, state in self.presence.items())
-        yield from (TypingChanged(user, expires_s) for user, expires_s in self.typing.items())
-        yield from (ReceiptRead(user, message_id) for user, message_id in self.receipts.items())
-        yield from map(NotificationAdded, self.notifications)
+    def logged(self) -> list[tuple[str, WireItem | str]]:
+        """Return every logged item with the name of its list, in order of application at one position. O(items)."""
+        return [(name, item) for name in LISTS for item in getattr(self, name)]
+
+    def ephemeral(self) -> list[Update]:
+        """Return what takes no position. O(items)."""
+        return [
+            *(PresenceChanged(user, state) for user, state in self.presence.items()),
+            *(TypingChanged(user, expires_s) for user, expires_s in self.typing.items()),
+            *(ReceiptRead(user, message_id) for user, message_id in self.receipts.items()),
+            *map(NotificationAdded, self.notifications),
+        ]
 
 
 LISTS = DeltaUpdate.__struct_fields__[:7]
 """The lists of logged items, in the order in which those at one position are applied."""
+
+_others = attrgetter(*DeltaUpdate.__struct_fields__[1:])
 
 BARE: Mapping[str, Callable[[str], WireItem]] = {"removed_messages": RemovedMessage, "users_left": LeftUser}
 """What a bare id means, list by list. In ``added_messages`` it is a message whose body is not here."""
