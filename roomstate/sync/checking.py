@@ -6,18 +6,19 @@ This is the one path for hostile input: `guarded` turns whatever a decoder raise
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from msgspec import MsgspecError
+from msgspec import MsgspecError, Struct
 from msgspec.json import Encoder
 
-from roomstate.errors import Malformed, Oversized, ProtocolError
+from roomstate.errors import InvalidValue, Malformed, Oversized, ProtocolError
 from roomstate.model import EMPTY, MAX_EXTRA, UNSTAMPED, Notification
 from roomstate.sync.payloads import BulkSync, DeltaUpdate, Payload, StateUpdate
+from roomstate.updates import Update
 
-__all__ = ["MAX_DEPTH", "MAX_ENVELOPE", "check_data", "check_kept", "check_time", "guarded"]
+__all__ = ["MAX_DEPTH", "MAX_ENVELOPE", "check_data", "check_kept", "check_said", "check_time", "guarded"]
 
 T = TypeVar("T")
 
@@ -34,13 +35,18 @@ _encode = Encoder().encode
 
 
 def guarded(read: Callable[[bytes], T], raw: bytes | str, max_bytes: int, what: str) -> T:
-    """Return ``read(raw)``, after a look at the size; whatever it raises becomes a `ProtocolError`. O(size)."""
+    """Return ``read(raw)``, after a look at the size; whatever it raises becomes a `ProtocolError`. O(size).
+
+    Raises ``InvalidValue`` for what is neither bytes nor text: no peer has sent it.
+    """
+    if not isinstance(raw, bytes | str | bytearray | memoryview):
+        raise InvalidValue(what, f"must be bytes or str, got {type(raw).__name__}")
     try:
-        if len(raw) <= max_bytes and isinstance(raw, str):
-            raw = raw.encode()
+        if isinstance(raw, str):
+            raw = raw[: max_bytes + 1].encode()  # a character is a byte at least
         if len(raw) > max_bytes:
             raise Oversized(what, f"must have at most {max_bytes} bytes, got {len(raw)}")
-        return read(raw)  # type: ignore[arg-type]
+        return read(raw)
     except RecursionError:
         raise Oversized(what, "is nested too deeply") from None
     except UnicodeError:
@@ -114,6 +120,17 @@ def _check_delta(room_id: str, after: int, upto: int, data: DeltaUpdate) -> bool
             _check_items(f"{_DATA}.{name}", (each,))
     _check_notifications(room_id, data.notifications)
     return logged != []
+
+
+def check_said(where: str, update: Update) -> None:
+    """Raise a `ProtocolError` for host's fields or times in ``update`` that could not be kept. O(size)."""
+    for name in ("message", "user", "notification", "config"):
+        part = getattr(update, name, None)
+        if isinstance(part, Mapping):
+            check_kept(f"{where}.{name}", part)
+        elif isinstance(part, Struct):
+            _check_items(f"{where}.{name}", (part,))
+    _check_items(where, (update,))
 
 
 def _check_items(where: str, items: Iterable[Any]) -> None:

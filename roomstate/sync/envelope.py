@@ -370,10 +370,10 @@ def of_image(
     tier, a foreign cursor, the digest.
     """
     position, info = image.position, image.info
-    messages = _newest(map(as_message, reversed(image.messages)), MAX_ITEMS, MAX_ENVELOPE // 2)
+    messages = _newest(map(as_message, reversed(image.messages)), share=2)
     cut = len(image.messages) - len(messages)
     held = {message.id for message in messages}
-    members = _newest(image.members, MAX_MEMBERS, MAX_ENVELOPE // 8)
+    members = _newest(image.members, MAX_MEMBERS, share=8)
     notes = _newest(((id, note) for id, note in reversed(list(image.annotations.items())) if id in held))
     data = BulkSync(
         messages=tuple(reversed(messages)),
@@ -411,12 +411,12 @@ def of_image(
     )
 
 
-def _newest(values: Iterable[T], most: int = MAX_ITEMS, max_bytes: int = MAX_ENVELOPE // 16) -> list[T]:
-    """Return the first of ``values`` that fit in so many items and bytes of JSON."""
-    kept: list[T] = []
+def _newest(values: Iterable[T], most: int = MAX_ITEMS, share: int = 16) -> list[T]:
+    """Return the first of ``values``, at most so many, that as JSON take up no more than their share of an envelope."""
+    left, kept = MAX_ENVELOPE // share, []
     for value in islice(values, most):
-        max_bytes -= len(_encode(value)) + 1
-        if max_bytes < 0:
+        left -= len(_encode(value)) + 1
+        if left < 0:
             break
         kept.append(value)
     return kept

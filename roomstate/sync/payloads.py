@@ -52,6 +52,8 @@ from roomstate.updates import (
 )
 
 __all__ = [
+    "BARE",
+    "LISTS",
     "MAX_ITEMS",
     "MAX_MEMBERS",
     "AddedMessage",

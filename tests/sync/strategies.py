@@ -92,7 +92,8 @@ def images(draw: st.DrawFn) -> RoomImage:
     floor, held_after = sorted(draw(st.tuples(st.integers(0, head), st.integers(0, head))))
     held = draw(st.lists(messages, max_size=5, unique_by=lambda message: message.id))
     by_time = draw(st.booleans())
-    seqs = draw(st.lists(st.integers(0, head), min_size=len(held), max_size=len(held)))
+    least = 0 if by_time else held_after
+    seqs = draw(st.lists(st.integers(least, head), min_size=len(held), max_size=len(held)))
     ends = sorted(draw(st.lists(st.integers(floor, head), max_size=4, unique=True)))
     return RoomImage(
         room_id=ROOM,
