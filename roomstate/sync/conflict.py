@@ -5,8 +5,8 @@ is known, a part that only one side changed takes that side, and no strategy is 
 sound by `roomstate.room.passage.check_image`, with one `Decision` for each field of it over which the two differed. A
 part that somebody is to choose (`UserChoice`) has its default meanwhile: nothing ever waits.
 
-Of two different epochs, or where one has positions and the other has none, nothing that rests on positions is put
-together: the server's stands, whatever the strategy.
+Of two different logs (another epoch, another fingerprint at one position, one with positions and one without) nothing
+that rests on positions is put together: the server's stands, whatever the strategy.
 """
 
 from __future__ import annotations
@@ -167,6 +167,7 @@ class ConflictPolicy(Struct, frozen=True):
             server,
             tier=client.tier,
             taken_at=max(client.taken_at, server.taken_at),
+            pending=client.pending,
             digest=client.digest or server.digest,
             **values,
         )
@@ -211,7 +212,7 @@ def _decisions(names: Sequence[str], conflict: Conflict, outcome: _Outcome) -> l
         whose = _whose(name, conflict, value)
         if name in names and outcome.choice is not None:
             made.append(Decision(name, outcome.strategy, "pending", f"meanwhile the {outcome.choice.default}'s"))
-        elif name in names or whose == "both":
+        elif name in names or whose not in ("client", "server"):
             made.append(Decision(name, outcome.strategy, whose, outcome.detail or _counts(name, conflict, value)))
     return made
 
@@ -274,9 +275,10 @@ def resolve(image: RoomImage, pending: Pending, choice: Side | Mapping[str, Any]
     if any(getattr(image, name) != value for name, value in standing.items()):
         raise ConflictError(f"choice of {pending.part}", "is out of date: it has changed since")
     values = chosen(pending, choice)
-    took: Literal["client", "server", "given"] = choice if isinstance(choice, str) else "given"
-    names = dict.fromkeys((*pending.fields, *values))
-    decisions = tuple(Decision(name, "UserChoice", took) for name in names)
+    rest: Side = choice if isinstance(choice, str) else pending.default  # of the fields that are not given
+    given = () if isinstance(choice, str) else tuple(values)
+    names = dict.fromkeys((*pending.fields, *given))
+    decisions = tuple(Decision(name, "UserChoice", "given" if name in given else rest) for name in names)
     return Settled(structs.replace(image, **values), decisions)
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from itertools import groupby, pairwise
+from itertools import compress, groupby, pairwise
 from operator import attrgetter, eq, itemgetter
 from typing import Any, Final
 
@@ -35,7 +35,6 @@ _Row = tuple[int, MessageLike]
 _NO_NOTE = Annotation()
 _id: Callable[[MessageLike], str] = attrgetter("id")
 _seq: Callable[[_Row], int] = itemgetter(0)
-_message: Callable[[_Row], MessageLike] = itemgetter(1)
 _five = attrgetter("id", "user", "content", "timestamp", "extra")
 
 
@@ -61,10 +60,10 @@ def merge_messages(
 ) -> tuple[list[MessageLike], list[int]]:
     """Return the messages of two timelines, and their seqs: of an id on both sides the server's copy. O(n).
 
-    Each timeline is in order: of its seqs, one for each message (``by_time``: of timestamp and id). Then so is the
-    result. Messages of one time all stay, and so do those of one position: where both sides have some there and they
-    are not the same ones, they are put in order of (timestamp, id); else they stay as they were. Timelines that are not
-    in order cost O(n log n).
+    Each timeline has an id once, and is in order: of its seqs, one for each message (``by_time``: of timestamp and id).
+    Then so is the result. Messages of one time all stay, and so do those of one position: where both sides have some
+    there and they are not the same ones, they are put in order of (timestamp, id); else they stay as they were.
+    Timelines that are not in order cost O(n log n).
 
     The sort finds the two runs and merges them in one pass, at the speed of C.
 
@@ -74,17 +73,16 @@ def merge_messages(
     >>> [message.id for message in messages], seqs
     (['a', 'b', 'c'], [1, 2, 3])
     """
-    rows = dict(zip(map(_id, client), zip(client_seqs, client, strict=True), strict=True))
-    rows.update(zip(map(_id, server), zip(server_seqs, server, strict=True), strict=True))
-    merged = sorted(rows.values(), key=_time if by_time else _seq)
-    seqs = list(map(_seq, merged))
+    theirs = set(map(_id, server))
+    fresh = [message.id not in theirs for message in client]
+    messages = [*server, *compress(client, fresh)]
+    seqs = [*server_seqs, *compress(client_seqs, fresh)]
+    keys: list[Any] = list(map(time_key, messages)) if by_time else seqs
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    messages, seqs = [messages[index] for index in order], [seqs[index] for index in order]
     if not by_time and any(map(eq, seqs, seqs[1:])):
-        merged = _in_runs(merged, _runs(client, client_seqs), _runs(server, server_seqs))
-    return list(map(_message, merged)), seqs
-
-
-def _time(row: _Row) -> tuple[Any, str]:
-    return time_key(row[1])
+        messages = _in_runs(messages, seqs, _runs(client, client_seqs), _runs(server, server_seqs))
+    return messages, seqs
 
 
 def _runs(messages: Sequence[MessageLike], seqs: Sequence[int]) -> dict[int, list[str]]:
@@ -95,14 +93,19 @@ def _runs(messages: Sequence[MessageLike], seqs: Sequence[int]) -> dict[int, lis
     return runs
 
 
-def _in_runs(rows: Sequence[_Row], client: Mapping[int, list[str]], server: Mapping[int, list[str]]) -> list[_Row]:
+def _in_runs(
+    messages: Sequence[MessageLike],
+    seqs: Sequence[int],
+    client: Mapping[int, list[str]],
+    server: Mapping[int, list[str]],
+) -> list[MessageLike]:
     """Put those of one position in order of (timestamp, id), unless both sides have them like this, or only one."""
-    ordered: list[_Row] = []
-    for seq, group in groupby(rows, key=_seq):
-        run = list(group)
-        names = [row[1].id for row in run]
+    ordered: list[MessageLike] = []
+    for seq, group in groupby(zip(seqs, messages, strict=True), key=_seq):
+        run = [message for _, message in group]
+        names = [message.id for message in run]
         if any(side.get(seq, names) != names for side in (client, server)):
-            run.sort(key=_time)
+            run.sort(key=time_key)
         ordered += run
     return ordered
 
@@ -136,11 +139,13 @@ class _Copy:
         rows = zip(other.image.seqs, other.image.messages, strict=True)
         return [row for row in rows if row[1].id not in self.by_id and self.holds(row[0])]
 
-    def without(self, ids: Collection[str]) -> tuple[list[MessageLike], list[int]]:
-        """Return the messages and their seqs but for some. O(n)."""
-        rows = zip(self.image.messages, self.image.seqs, strict=True)
-        kept = [row for row in rows if row[0].id not in ids]
-        return [message for message, _ in kept], [seq for _, seq in kept]
+    def without(self, ids: Collection[str]) -> tuple[Sequence[MessageLike], Sequence[int]]:
+        """Return the messages and their seqs but for some, each id once. O(n)."""
+        messages, seqs = self.image.messages, self.image.seqs
+        if not ids and len(self.by_id) == len(messages):
+            return messages, seqs
+        rows = {row[0].id: row for row in zip(messages, seqs, strict=True) if row[0].id not in ids}
+        return [message for message, _ in rows.values()], [seq for _, seq in rows.values()]
 
 
 def merge_logs(
@@ -172,13 +177,16 @@ def merge_logs(
         "ordinal": max(client.ordinal, server.ordinal),
         "position": max(client.position, server.position),
         "by_time": client.by_time,
-        "cursor": _cursor(client, server),
+        "cursor": _further(client, server).cursor,
+        "fingerprint": _further(client, server).fingerprint,
     }
 
 
 def _begin(client: RoomImage, server: RoomImage) -> int:
     """How far back the two windows reach; one that is empty reaches nowhere."""
-    windows = [image for image in (client, server) if image.by_time or image.held_after < image.position.seq]
+    windows = [
+        image for image in (client, server) if image.by_time or image.messages or image.held_after < image.position.seq
+    ]
     return min((image.held_after for image in windows), default=max(client.held_after, server.held_after))
 
 
@@ -219,10 +227,9 @@ def _tombstones(client: Sequence[str], server: Sequence[str], absent: Iterable[_
     return (*dict.fromkeys(name for _, name in found), *noted)[-MAX_TOMBSTONES:]
 
 
-def _cursor(client: RoomImage, server: RoomImage) -> str | None:
-    """The source's name for how far it was heard: that of the copy which has come further."""
-    further, other = (server, client) if server.position >= client.position else (client, server)
-    return further.cursor if further.cursor is not None else other.cursor
+def _further(client: RoomImage, server: RoomImage) -> RoomImage:
+    """The copy that has come further; of two at one position the one that has more to say of it."""
+    return max(server, client, key=lambda image: (image.position, image.cursor is not None, image.fingerprint != ""))
 
 
 # -- gaps --------------------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ __all__ = [
 PARTS: Final[Mapping[str, tuple[str, ...]]] = {
     "messages": (
         *("messages", "seqs", "annotations", "tombstones", "gaps"),
-        *("floor", "held_after", "ordinal", "position", "by_time", "cursor"),
+        *("floor", "held_after", "ordinal", "position", "by_time", "cursor", "fingerprint"),
     ),
     "info": ("info",),
     "config": ("config",),
@@ -52,8 +52,8 @@ PARTS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The parts of a room, each settled as a whole, and the fields of its image that belong to them.
 
-The other fields say what an image is (``room_id``, ``tier``, ``taken_at``), or what its memory has let go (``digest``):
-about these there is no conflict.
+The other fields say what an image is (``room_id``, ``tier``, ``taken_at``), or are of one copy alone: what it has sent
+(``pending``) and what its memory has let go (``digest``). About these there is no conflict.
 """
 
 POSITIONED: Final = ("messages", "notifications", "markers")
@@ -220,5 +220,8 @@ def fields_of(part: str, image: RoomImage) -> dict[str, Any]:
 
 
 def apart(client: RoomImage, server: RoomImage) -> bool:
-    """Whether positions in the one say nothing about the other."""
-    return (client.position.epoch, client.by_time) != (server.position.epoch, server.by_time)
+    """Whether positions in the one say nothing about the other: by epoch, or one entry there is not the other's."""
+    if (client.position.epoch, client.by_time) != (server.position.epoch, server.by_time):
+        return True
+    prints = {client.fingerprint, server.fingerprint}
+    return client.position == server.position and "" not in prints and len(prints) == 2
