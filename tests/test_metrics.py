@@ -147,6 +147,17 @@ def test_a_way_up_that_is_left_before_its_end() -> None:
     assert world.rooms.stats().statuses == {**dict.fromkeys(Status, 0)}
 
 
+def test_a_request_that_is_asked_anew_begins_anew() -> None:
+    world = World()
+    world.do("follow", "v", "rust")
+    world.now += 5.0
+    world.do("enter", "v", "rust")
+    world.now += 1.0
+    world.host.settle()
+    assert world.rooms.stats().times["request", "load", "done"].sum == 1.0
+    assert rise(world, "UNLOADED", "BACKGROUND", "left").sum == 5.0
+
+
 def test_gaps_are_counted_while_open_and_when_filled() -> None:
     world = World("none")
     world.settled("receive", "irc", added("m1"), cursor="1")

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 from roomstate.effects import Appended, Head, Loaded, Packed, Recovered, Sent
 from roomstate.errors import InvalidValue
 from roomstate.holding import checks
-from roomstate.holding.counting import Request
+from roomstate.holding.counting import COUNTED, Request
 from roomstate.holding.durability import Durability
 from roomstate.holding.following import Following
 from roomstate.holding.house import Output
@@ -164,5 +164,11 @@ class Answers(Readings):
             self._tiering.press(now)
         outputs = tuple(house.out)
         house.out.clear()
-        house.meter.handed_over(outputs, house.requests, now)
+        for item in outputs:
+            if type(item) in COUNTED:
+                house.meter.happened(item)
+        while house.begun < house.last_request:
+            house.begun += 1
+            if house.begun in house.requests:
+                house.requests[house.begun].at = now
         return outputs

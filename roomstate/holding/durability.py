@@ -134,7 +134,7 @@ class Durability:
             self._house.out.append(Notified(note))
         elif isinstance(update, TypingChanged):
             self._watch_typing(holding)
-        self._house.counts["update", str(update.__struct_config__.tag), "applied"] += 1
+        self._house.meter.applied[type(update)] += 1
         self._deliver(holding, update, 0)
 
     def receipt(self, holding: Holding, user: str, message_id: str) -> None:
@@ -170,7 +170,7 @@ class Durability:
         ordinal = self._apply(holding, update, now) if holding.room is not None else self._advance(holding, update)
         if ordinal is None:
             return
-        self._house.counts["update", str(update.__struct_config__.tag), "applied"] += 1
+        self._house.meter.applied[type(update)] += 1
         if holding.plain:
             holding.short -= 1  # it moved the head, and is counted here
         holding.touched = max(holding.touched, now)

@@ -65,6 +65,7 @@ class House:
     """All rooms that a manager holds, with the work that they wait for and what they weigh."""
 
     __slots__ = (
+        "begun",
         "bounds",
         "by_cold",
         "bytes",
@@ -125,6 +126,7 @@ class House:
         self.last_request: int = 0
         self.conflicts: dict[int, str] = {}  # the rooms of open choices, by number
         self.last_conflict: int = 0
+        self.begun: int = 0  # the last request whose time runs
         self.due: Deadlines[tuple[str, str]] = Deadlines()
         self.by_cold: Deadlines[str] = Deadlines()  # BACKGROUND rooms by when they were last touched
         self.out: list[Output] = []

@@ -127,7 +127,6 @@ class Replicating:
 
     def _update(self, holding: Holding, room: LiveRoom, update: Update, seq: int, now: float) -> None:
         house = self._house
-        label = str(update.__struct_config__.tag)
         if house.make is not None and isinstance(update, MessageAdded):
             update = MessageAdded(made(as_message(update.message), house.make))
         buried = isinstance(update, MessageRemoved) and update.message_id in room.timeline.tombstones
@@ -141,7 +140,10 @@ class Replicating:
         if change.outcome is Outcome.MISFIT:
             self._durability.misfit(holding, update, change.reason)
             return
-        house.counts["update", label, change.outcome.value] += 1
+        if change.outcome is Outcome.APPLIED:
+            house.meter.applied[type(update)] += 1
+        else:
+            house.counts["update", str(update.__struct_config__.tag), "duplicate"] += 1
         if isinstance(update, MessageAdded):
             self.sending.arrived(holding, update.message)
         elif isinstance(update, MessageRemoved):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from roomstate.holding.house import House
-from roomstate.metrics import Labels, Stats
+from roomstate.metrics import Stats
 from roomstate.model import Status, Tier
 
 __all__ = ["stats_of"]
-
-_SHORT: Labels = ("update", "message_added", "applied")
 
 
 def stats_of(house: House) -> Stats:
@@ -19,21 +17,21 @@ def stats_of(house: House) -> Stats:
     waiting = undurable = gaps = 0
     short = house.short
     for holding in house.holdings.values():
-        tier, room = Tier.UNLOADED, holding.room
-        if room is not None:
-            tier = holding.tier
-            statuses[holding.status] += 1
-            gaps += len(room.gaps)
+        room = holding.room
+        tier = holding.tier if room is not None else Tier.UNLOADED
         rooms[tier] += 1
         sizes[tier] += holding.bytes
         waiting += len(holding.waiting)
         undurable += len(holding.undurable)
-        short += holding.shortly
+        short += holding.short + room.head if holding.plain and room is not None else holding.short
+        if room is not None:
+            gaps += len(room.gaps)
+            if holding.status is not Status.READY:  # an enum's hash is slow, and nearly all are
+                statuses[holding.status] += 1
+    statuses[Status.READY] = rooms[Tier.ACTIVE] + rooms[Tier.BACKGROUND] - sum(statuses.values())
     rooms[Tier.CACHED], sizes[Tier.CACHED] = len(house.cache), house.cached_bytes
     sizes[Tier.UNLOADED] += house.resting_bytes
-    counts = dict(house.counts)
-    if short:
-        counts[_SHORT] = counts.get(_SHORT, 0) + short
+    counts = house.meter.totals(short)
     if house.foresight is not None:
         counts.update(house.foresight.counts())
     return Stats(

@@ -21,7 +21,7 @@ from roomstate.effects import (
 )
 from roomstate.export import families
 from roomstate.export.families import FAMILIES, measures
-from roomstate.holding.counting import _EVENTS, Meter
+from roomstate.holding.counting import COUNTED, Meter
 from roomstate.metrics import Histogram, Labels
 from roomstate.model import Notification
 from roomstate.position import Gap, Position
@@ -73,9 +73,10 @@ def test_places_where_something_is_counted_are_found() -> None:
 
 def test_events_have_families() -> None:
     meter = Meter()
-    meter.handed_over(EVENTS, {}, 0.0)
+    for event in EVENTS:
+        meter.happened(event)
     assert all(has_family(labels) for labels in meter.counts), meter.counts
-    assert len(meter.counts) == len(EVENTS) >= len(_EVENTS) - 2  # StatusChanged and GapClosed: in the next test
+    assert len(meter.counts) == len(EVENTS) >= len(COUNTED) - 2  # StatusChanged and GapClosed: in the next test
 
 
 def test_every_number_of_a_manager_is_told_once() -> None:

@@ -5,36 +5,28 @@ from roomstate.effects import (
     Decision,
     GapClosed,
     GapOpened,
-    LoadHead,
-    LoadSnapshot,
-    Misfit,
     Resynced,
     StatusChanged,
 )
-from roomstate.holding.counting import MAX_LABELS, Meter, Request, Rise
+from roomstate.holding.counting import MAX_LABELS, Meter, Rise
 from roomstate.metrics import BOUNDS
-from roomstate.model import Status, Tier
+from roomstate.model import Status
 from roomstate.position import Gap, Position
-from tests.holding.world import NOTHING
 
 
 def test_events_are_counted_by_their_labels() -> None:
     meter = Meter()
     gap = Gap(1, 2)
     decisions = (Decision("messages", "Merge", "both"), Decision("config", "ServerWins", "server"))
-    meter.handed_over(
-        [
-            GapOpened("r", gap),
-            GapClosed("r", gap),
-            GapClosed("r", gap, filled=False),
-            Resynced("r", Position("e", 1), "epoch"),
-            StatusChanged("r", Status.READY, Status.STALE),
-            ConflictResolved("r", 0, decisions),
-            Misfit("r", NOTHING, "is counted where it is found"),
-        ],
-        {},
-        1.0,
-    )
+    for event in (
+        GapOpened("r", gap),
+        GapClosed("r", gap),
+        GapClosed("r", gap, filled=False),
+        Resynced("r", Position("e", 1), "epoch"),
+        StatusChanged("r", Status.READY, Status.STALE),
+        ConflictResolved("r", 0, decisions),
+    ):
+        meter.happened(event)
     assert meter.counts == {
         ("gap", "opened"): 1,
         ("gap", "filled"): 1,
@@ -44,13 +36,6 @@ def test_events_are_counted_by_their_labels() -> None:
         ("conflict", "messages", "Merge", "both"): 1,
         ("conflict", "config", "ServerWins", "server"): 1,
     }
-
-
-def test_a_request_begins_when_it_is_handed_over() -> None:
-    requests = {7: Request("head", "r")}
-    asked_anew = LoadSnapshot("r", 6, Tier.ACTIVE, None, 1)
-    Meter().handed_over([asked_anew, LoadHead("r", 7)], requests, 3.5)
-    assert requests == {7: Request("head", "r", 3.5)}
 
 
 def test_times_fall_into_buckets_whose_bounds_are_inclusive() -> None:
