@@ -17,7 +17,8 @@ The tree is the contract: catch the branch that says whose fault it was.
     │   └── RateLimited             one viewer moves between rooms faster than allowed
     ├── ProtocolError               a peer sent nonsense; its room is unchanged
     │   ├── Oversized               more bytes, items or nesting than the wire format allows
-    │   └── Malformed               not an envelope, or a field that breaks the schema
+    │   ├── Malformed               not an envelope, or a field that breaks the schema
+    │   └── NotAllowed              its host does not let it do that
     ├── ConflictError               a conflict cannot be opened or resolved as asked
     └── StorageError                what is at rest cannot be read or written
         ├── SnapshotError           bytes that should be a snapshot
@@ -53,6 +54,20 @@ class RoomStateError(Exception):
 
     def __str__(self) -> str:
         return f"{self.where}: {self.reason}"
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same call may succeed later."""
+        return isinstance(self, CapacityError | StoreUnavailable)
+
+    def to_envelope(self) -> dict[str, dict[str, object]]:
+        """Return what tells a peer of it, ready for ``json.dumps``. `sync.frames.ErrorFrame` reads it.
+
+        >>> RateLimited("viewer 'ada'", "moves too often").to_envelope()["room_state_error"]["retryable"]
+        True
+        """
+        told = {"code": type(self).__name__, "where": self.where, "reason": self.reason, "retryable": self.retryable}
+        return {"room_state_error": told}
 
 
 class UsageError(RoomStateError):
@@ -111,6 +126,10 @@ class Oversized(ProtocolError):
 
 class Malformed(ProtocolError):
     """The input is not an envelope, or a field breaks the schema; ``where`` is the field's path."""
+
+
+class NotAllowed(ProtocolError):
+    """The host does not let this peer do that, or not in this room."""
 
 
 class ConflictError(RoomStateError):

@@ -21,7 +21,8 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     ``max_connections`` 100,000, as the manager's ``max_viewers``. ``max_items`` 256 and ``max_bytes`` 1 MiB wait for
     one stream of one viewer, before a room's are dropped and the viewer is brought up anew. ``frames_per_s`` 50 with a
     ``frame_burst`` of 200 come from one connection (the manager's own bound for moving between rooms: a client that
-    comes back asks for all of its rooms at once). ``ack_s`` 10: so long an acknowledgement waits for the log.
+    comes back asks for all of its rooms at once), each of at most ``max_frame_bytes`` 2 MiB (the longest message that
+    a room takes, in JSON). ``ack_s`` 10: so long an acknowledgement waits for the log.
 
     ``heartbeat_s`` 30 between a room's heartbeats, an ordinary proxy's patience halved. ``withheld_s`` 0.25: so long
     BACKGROUND viewers wait to hear that there is something new, so that a busy room tells them four times a second.
@@ -36,6 +37,7 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     max_bytes: int = 1 << 20
     frames_per_s: float = 50.0
     frame_burst: int = 200
+    max_frame_bytes: int = 1 << 21
     ack_s: float = 10.0
     heartbeat_s: float = 30.0
     withheld_s: float = 0.25

@@ -28,6 +28,7 @@ from roomstate.host.ports import (
 from roomstate.host.readings import Readings
 from roomstate.host.watching import Watchers
 from roomstate.manager import RoomStateManager
+from roomstate.model import Status
 from roomstate.store.base import RoomStore
 
 __all__ = ["Driver", "Left", "Outputs"]
@@ -225,6 +226,36 @@ class Driver(Readings):
     def _require_running(self) -> None:
         if not self._running:
             raise InvalidValue("host", "must be entered with async with, and is of no use after")
+
+    # -- waiting -----------------------------------------------------------------------------------------------------
+
+    async def loaded(self, room_id: str) -> None:
+        """Wait until what was asked of the store for a room has come, or has failed: its status then says so.
+
+        A replica's room is LOADING until its authority answers, which is not waited for.
+        """
+        if self.role == "authority":
+            await self._conditions.until(room_id, lambda: not self._loading(room_id))
+
+    def _loading(self, room_id: str) -> bool:
+        held = self.manager.progress(room_id) is not None
+        return held and self.manager.status(room_id) is Status.LOADING
+
+    async def confirmed(self, room_id: str) -> None:
+        """Wait until all that a room has been told by now has its place, and with "logged" until the log has it."""
+        await self._conditions.until(room_id, lambda: not self._unnumbered(room_id))
+        progress = self.manager.progress(room_id)
+        if progress is not None and self.manager.durability == "logged":
+            seq = progress.seq
+            await self._conditions.until(room_id, lambda: self._safe(room_id, seq))
+
+    def _unnumbered(self, room_id: str) -> bool:
+        progress = self.manager.progress(room_id)
+        return progress is not None and progress.waiting > 0
+
+    def _safe(self, room_id: str, seq: int) -> bool:
+        progress = self.manager.progress(room_id)
+        return progress is None or progress.durable >= seq
 
     # -- time --------------------------------------------------------------------------------------------------------
 

@@ -8,16 +8,18 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Literal, overload
 
-from roomstate.effects import Deliver
+from roomstate.effects import AppendLog, Deliver
 from roomstate.errors import InvalidValue, StoreUnavailable
 from roomstate.host.bounds import HostBounds
+from roomstate.host.connection import Authorize, Connection
 from roomstate.host.driver import Driver, Left, Outputs
+from roomstate.host.hub import Hub
 from roomstate.host.port import Port
 from roomstate.host.ports import Codec, Loader, Transport
 from roomstate.host.sync import CLOSING_STEP_S, CLOSING_TICKS, CLOSING_TRIES
 from roomstate.host.watching import Change
 from roomstate.manager import RoomStateManager
-from roomstate.model import Status, Tier
+from roomstate.model import Tier, check_id
 from roomstate.store.base import RoomStore
 from roomstate.sync.envelope import Envelope
 from roomstate.updates import Update
@@ -74,6 +76,59 @@ class RoomHost(Driver):
             options=options,
         )
         self._closed = False
+        self._hub = Hub(
+            self.manager,
+            self.bounds,
+            carry=self._carry,
+            loaded=self.loaded,
+            confirmed=self.confirmed,
+            clock=clock,
+            jitter=jitter,
+        )
+
+    # -- viewers -----------------------------------------------------------------------------------------------------
+
+    def connect(
+        self,
+        viewer: str,
+        user: str | None = None,
+        authorize: Authorize | None = None,
+        *,
+        badges: tuple[str, ...] = (),
+    ) -> Connection:
+        """Return a viewer's `Connection`, for ``async with``: a web socket, say, of ``user`` (by default itself).
+
+        ``viewer`` must be unique among those connected. ``authorize(viewer, user, room_id, frame)`` says whether what a
+        client wants may be done; it may be a coroutine function; without it, see `Connection.receive`. ``badges`` are
+        put on the user's messages: a client cannot claim any. Entering raises ``InvalidValue`` for a viewer that is
+        connected, and ``TooManyRooms`` where ``bounds.max_connections`` are.
+        """
+        check_id("viewer", viewer)
+        check_id("user", viewer if user is None else user)
+        return Connection(self._hub, viewer, viewer if user is None else user, authorize, badges)
+
+    @property
+    def counts(self) -> Mapping[tuple[str, ...], int]:
+        """What has happened at connections, by labels.
+
+        ``("frame", kind, outcome)`` with the outcome ``taken``, ``failed`` or the name of the error that it was
+        answered with; ``("resync", "slow")`` for clients that read too slowly; ``("catch_up", kind of envelope)``;
+        ``("renewal", "refused")``.
+        """
+        return self._hub.counts
+
+    def _deliver(self, item: Deliver) -> None:
+        super()._deliver(item)
+        self._hub.deliver(item)
+
+    def _pushed(self, item: Left) -> bool:
+        if isinstance(item, AppendLog):
+            self._hub.appending(item)
+        return super()._pushed(item)
+
+    def _after(self, room_id: str) -> None:
+        super()._after(room_id)
+        self._hub.changed(room_id)
 
     # -- interests ---------------------------------------------------------------------------------------------------
 
@@ -82,11 +137,15 @@ class RoomHost(Driver):
 
         A replica's room is LOADING until its authority answers, which is not waited for.
         """
-        return await self._loaded(room_id, self._do(room_id, self.manager.enter, viewer, room_id, user=user, now=now))
+        outputs = self._do(room_id, self.manager.enter, viewer, room_id, user=user, now=now)
+        await self.loaded(room_id)
+        return outputs
 
     async def follow(self, viewer: str, room_id: str, *, user: str | None = None, now: float | None = None) -> Outputs:
         """See `RoomStateManager.follow`; returns as `enter` does."""
-        return await self._loaded(room_id, self._do(room_id, self.manager.follow, viewer, room_id, user=user, now=now))
+        outputs = self._do(room_id, self.manager.follow, viewer, room_id, user=user, now=now)
+        await self.loaded(room_id)
+        return outputs
 
     async def leave(self, viewer: str, room_id: str, *, now: float | None = None) -> Outputs:
         """See `RoomStateManager.leave`. Does not wait."""
@@ -98,7 +157,9 @@ class RoomHost(Driver):
 
     async def promote(self, room_id: str, tier: Tier = Tier.ACTIVE, *, now: float | None = None) -> Outputs:
         """See `RoomStateManager.promote`; returns as `enter` does."""
-        return await self._loaded(room_id, self._do(room_id, self.manager.promote, room_id, tier, now=now))
+        outputs = self._do(room_id, self.manager.promote, room_id, tier, now=now)
+        await self.loaded(room_id)
+        return outputs
 
     async def demote(
         self, room_id: str, tier: Tier = Tier.UNLOADED, *, now: float | None = None
@@ -118,11 +179,12 @@ class RoomHost(Driver):
     async def publish(self, room_id: str, update: Update, *, now: float | None = None) -> Outputs:
         """See `RoomStateManager.publish`; with durability "logged" the log has it when this returns.
 
-        While the store does not answer it waits. Cancelled then, the update is in the room still, and on its way.
+        With "relaxed" the room's head is known, with "none" it does not wait. While the store does not answer it waits.
+        Cancelled then, the update is in the room still, and on its way.
         """
         self._require_running()
         outputs = self._carry(self.manager.publish(room_id, update, now=now), room_id, _tag(update))
-        await self._confirmed(room_id)
+        await self.confirmed(room_id)
         return outputs
 
     @overload
@@ -210,37 +272,11 @@ class RoomHost(Driver):
         self._require_running()
         return self._carry(verb(*args, **options), room_id)
 
-    async def _loaded(self, room_id: str, outputs: Outputs) -> Outputs:
-        if self.role == "authority":
-            await self._conditions.until(room_id, lambda: not self._loading(room_id))
-        return outputs
-
-    def _loading(self, room_id: str) -> bool:
-        held = self.manager.progress(room_id) is not None
-        return held and self.manager.status(room_id) is Status.LOADING
-
-    async def _confirmed(self, room_id: str) -> None:
-        """Wait until the log has all that the room has been told by now, where it is to have it first."""
-        if self.manager.durability != "logged":
-            return
-        await self._conditions.until(room_id, lambda: not self._unnumbered(room_id))
-        progress = self.manager.progress(room_id)
-        if progress is not None:
-            seq = progress.seq
-            await self._conditions.until(room_id, lambda: self._safe(room_id, seq))
-
-    def _unnumbered(self, room_id: str) -> bool:
-        progress = self.manager.progress(room_id)
-        return progress is not None and progress.waiting > 0
-
-    def _safe(self, room_id: str, seq: int) -> bool:
-        progress = self.manager.progress(room_id)
-        return progress is None or progress.durable >= seq
-
     # -- beginning and end -------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> RoomHost:
         await self._start()
+        self._hub.open()
         return self
 
     async def __aexit__(
@@ -258,6 +294,7 @@ class RoomHost(Driver):
         """
         if self._closed:
             return
+        self._hub.close()
         self._running = False
         self._stop_timer()
         self._watchers.close()

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import Decoder, Encoder
 
-from roomstate.errors import CapacityError, InvalidValue, Malformed, RoomStateError, StoreUnavailable
+from roomstate.errors import InvalidValue, Malformed, RoomStateError
 from roomstate.model import Id, Seq
 from roomstate.position import Token
 from roomstate.room.reduce import check_update
@@ -130,9 +130,8 @@ def of_error(error: RoomStateError, *, room_id: str | None = None, client_id: st
     >>> frame.code, frame.retryable
     ('RoomBusy', True)
     """
-    retryable = isinstance(error, CapacityError | StoreUnavailable)
     where, reason = str(error.where)[:MAX_TOLD], str(error.reason)[:MAX_TOLD]
-    return ErrorFrame(type(error).__name__, where, reason, retryable, room_id, client_id)
+    return ErrorFrame(type(error).__name__, where, reason, error.retryable, room_id, client_id)
 
 
 class AnyFrame(Struct, frozen=True):

@@ -1,0 +1,63 @@
+"""What a client wants to happen, before it may: whose it is, and whether it is theirs to want."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import structs
+
+from roomstate.manager import RoomStateManager
+from roomstate.model import Message, as_message
+from roomstate.updates import (
+    MessageAdded,
+    MessageEdited,
+    MessageRemoved,
+    PresenceChanged,
+    ReactionAdded,
+    ReactionRemoved,
+    ReceiptRead,
+    TypingChanged,
+    Update,
+    UserJoined,
+    UserLeft,
+    UserUpdated,
+)
+
+__all__ = ["owned", "stamped"]
+
+_BY_USER: Final = (MessageRemoved, ReactionAdded, ReactionRemoved)
+_OF_USER: Final = (PresenceChanged, TypingChanged, ReceiptRead, UserLeft)
+_RECORDS: Final = (UserJoined, UserUpdated)
+_OWN: Final = (MessageAdded, ReactionAdded, ReactionRemoved, PresenceChanged, TypingChanged, ReceiptRead)
+
+
+def stamped(update: Update, *, client_id: str, user: str, badges: tuple[str, ...] = ()) -> Update:
+    """Return ``update`` as ``user``'s own, whatever it says of itself. O(1).
+
+    A message has ``client_id`` for its id, so that a repetition is the same message, no time (the manager stamps it),
+    and the user's ``badges``; so has a member's record. An edit moves no message.
+    """
+    if isinstance(update, MessageAdded):
+        message = as_message(update.message)
+        return MessageAdded(Message(client_id, user, message.content, badges=badges, extra=message.extra))
+    if isinstance(update, _BY_USER):
+        return structs.replace(update, user=user)
+    if isinstance(update, _OF_USER):
+        return structs.replace(update, user_id=user)
+    if isinstance(update, _RECORDS):
+        return structs.replace(update, user=structs.replace(update.user, id=user, badges=badges))
+    if isinstance(update, MessageEdited):
+        return structs.replace(update, timestamp=None)
+    return update
+
+
+def owned(manager: RoomStateManager, room_id: str, user: str, update: Update) -> bool:
+    """Whether ``update`` concerns nothing but what is the user's own: what a client may do where the host says nothing.
+
+    Messages, reactions, presence, typing and receipts; edits and removals of the user's own messages, as far as they
+    are in memory. Not: who is a member, configuration, counts, status, notifications. O(1).
+    """
+    if isinstance(update, MessageEdited | MessageRemoved):
+        found = manager.find(room_id, update.message_id)
+        return found is not None and found[1].user == user
+    return isinstance(update, _OWN)
