@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import msgspec
 
 from roomstate.effects import ANSWERS
 from roomstate.export.families import FAMILIES
@@ -15,6 +18,7 @@ from roomstate.metrics import BOUNDS
 from roomstate.model import Tier
 from roomstate.room import tiers
 from roomstate.room.reduce import MEANINGS, Meaning
+from roomstate.sync.frames import AnyFrame
 from roomstate.updates import KINDS, LOGGED
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -106,7 +110,27 @@ COLLECTOR = """
    :exclude-members: Stats
 ```
 """
+
+
+def schema() -> str:
+    """What goes over a connection, as JSON Schema made from the decoder's own types."""
+    made = msgspec.json.schema(AnyFrame)
+    top = made["$defs"].pop("AnyFrame")
+    made = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$comment": "This file is written by `python docs/generate.py`; a test fails when it is stale.",
+        "title": "What goes over a connection of roomstate",
+        "description": "An object with exactly one of these fields.",
+        "type": "object",
+        "properties": top["properties"],
+        "oneOf": [{"required": [name]} for name in top["properties"]],
+        "$defs": made["$defs"],
+    }
+    return json.dumps(made, indent=1) + "\n"
+
+
 PAGES: dict[str, Callable[[], str]] = {
+    "protocol.schema.json": schema,
     "transitions.md": tiers.render,
     "meanings.md": meanings,
     "answers.md": answers,

@@ -19,13 +19,15 @@ from roomstate.errors import InvalidValue
 
 __all__ = [
     "EMPTY",
+    "MAX_BADGES",
     "MAX_CONTENT",
+    "MAX_DEPTH",
     "MAX_EXTRA",
     "MAX_ID",
     "UNSTAMPED",
     "Annotation",
     "AnyMessage",
-    "Badge",
+    "Badges",
     "Count",
     "Echo",
     "Id",
@@ -45,8 +47,11 @@ __all__ = [
     "as_message",
     "check_bound",
     "check_id",
+    "check_kept",
     "check_message",
     "check_text",
+    "check_time",
+    "depth",
 ]
 
 MAX_ID = 512
@@ -57,6 +62,12 @@ MAX_CONTENT = 1 << 18
 
 MAX_EXTRA = 1 << 18
 """Bytes of one message's ``extra`` as JSON: 262,144, as many as its content may have characters."""
+
+MAX_DEPTH = 64
+"""Nesting of a host's own fields: no JSON reader of ours or of others comes near its own limit."""
+
+MAX_BADGES = 100
+"""Badges of one user or message: chat services show fewer than ten."""
 
 UNSTAMPED = datetime(1, 1, 1, tzinfo=UTC)
 """The timestamp of a message that was made without one: the manager stamps it with the time of its call."""
@@ -79,12 +90,13 @@ class _Empty(dict[str, Any]):
 EMPTY: Final[Mapping[str, Any]] = _Empty()
 """The ``extra`` of a value that has none: one for all, where a dict each would cost 64 bytes."""
 
-Badge = Annotated[str, Meta(max_length=MAX_ID)]
+Badges = Annotated[tuple[Annotated[str, Meta(max_length=MAX_ID)], ...], Meta(max_length=MAX_BADGES)]
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID)]
 Seq = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
+_EARLIEST, _LATEST = UNSTAMPED, datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
 _encode = Encoder().encode
 _decode = Decoder().decode
 
@@ -116,6 +128,42 @@ def check_text(where: str, value: object, most: int, least: int = 0) -> None:
 def check_id(where: str, value: object) -> None:
     """Raise ``InvalidValue`` unless ``value`` is text of 1 to ``MAX_ID`` characters that UTF-8 can carry. O(n)."""
     check_text(where, value, MAX_ID, least=1)
+
+
+def check_kept(where: str, fields: Mapping[str, Any] | None) -> None:
+    """Raise ``InvalidValue`` for a host's own fields of over ``MAX_EXTRA`` bytes or ``MAX_DEPTH`` levels. O(size)."""
+    if fields:
+        _check_written(where, _encode(fields), fields)
+
+
+def _check_written(where: str, written: bytes, fields: object) -> None:
+    if len(written) > MAX_EXTRA:
+        raise InvalidValue(where, f"must have at most {MAX_EXTRA} bytes as JSON, got {len(written)}")
+    if written.count(b"{") + written.count(b"[") > MAX_DEPTH and depth(fields) > MAX_DEPTH:
+        raise InvalidValue(where, f"must be nested at most {MAX_DEPTH} deep")
+
+
+def depth(value: object) -> int:
+    """Return how deep the lists and mappings of a JSON value are nested. O(size).
+
+    >>> depth(1), depth({}), depth({"a": [[]]})
+    (0, 1, 3)
+    """
+    levels, level = 0, [value]
+    while level := [each for each in level if isinstance(each, (dict, list, tuple))]:
+        levels += 1
+        level = [one for each in level for one in (each.values() if isinstance(each, dict) else each)]
+    return levels
+
+
+def check_time(where: str, time: datetime) -> None:
+    """Raise ``InvalidValue`` unless ``time`` is aware and in the years 1 to 9999 of UTC. O(1)."""
+    if time.tzinfo is UTC:
+        return
+    if time.utcoffset() is None:
+        raise InvalidValue(where, "must be a datetime with a time zone")
+    if not _EARLIEST <= time <= _LATEST:
+        raise InvalidValue(where, "must be in the years 1 to 9999 of UTC")
 
 
 @runtime_checkable
@@ -169,7 +217,7 @@ class Message(Struct, frozen=True, gc=False, omit_defaults=True):
     user: Id
     content: Annotated[str, Meta(max_length=MAX_CONTENT)]
     timestamp: Time = UNSTAMPED
-    badges: tuple[Badge, ...] = ()
+    badges: Badges = ()
     extra: Mapping[str, Any] = EMPTY
 
 
@@ -201,8 +249,10 @@ def check_message(message: MessageLike) -> None:
     check_id("message.id", message_id)
     check_id("message.user", user)
     check_text("message.content", content, MAX_CONTENT)
-    if not isinstance(timestamp, datetime) or (timestamp.tzinfo is not UTC and timestamp.utcoffset() is None):
+    if not isinstance(timestamp, datetime):
         raise InvalidValue("message.timestamp", "must be a datetime with a time zone")
+    if timestamp.tzinfo is not UTC:
+        check_time("message.timestamp", timestamp)
     if extra is not EMPTY:
         _check_extra(extra if isinstance(message, Message) or not isinstance(extra, Mapping) else dict(extra))
     if isinstance(message, Message) and message.badges != ():
@@ -215,8 +265,7 @@ def _check_extra(extra: object) -> None:
         same = _decode(encoded) == extra
     except (TypeError, ValueError, OverflowError, AttributeError, RecursionError) as error:
         raise InvalidValue("message.extra", f"cannot be written as JSON: {error}") from None
-    if len(encoded) > MAX_EXTRA:
-        raise InvalidValue("message.extra", f"must have at most {MAX_EXTRA} bytes as JSON, got {len(encoded)}")
+    _check_written("message.extra", encoded, extra)
     if not same or not isinstance(extra, dict):
         raise InvalidValue("message.extra", "must be a mapping that comes back from JSON as it was")
 
@@ -224,6 +273,8 @@ def _check_extra(extra: object) -> None:
 def _check_badges(badges: object) -> None:
     if not isinstance(badges, tuple | list):
         raise InvalidValue("message.badges", f"must be a tuple of str, got {type(badges).__name__}")
+    if len(badges) > MAX_BADGES:
+        raise InvalidValue("message.badges", f"must be at most {MAX_BADGES}, got {len(badges)}")
     for badge in badges:
         check_text("message.badges", badge, MAX_ID)
 
@@ -233,7 +284,7 @@ class User(Struct, frozen=True, gc=False, omit_defaults=True):
 
     id: Id
     username: str = ""
-    badges: tuple[Badge, ...] = ()
+    badges: Badges = ()
     color: str = ""
     extra: Mapping[str, Any] = EMPTY
 

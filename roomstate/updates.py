@@ -13,11 +13,13 @@ from msgspec import Meta, Struct
 
 from roomstate.model import (
     MAX_CONTENT,
+    MAX_ID,
     AnyMessage,
     Id,
     Notification,
     PresenceState,
     RoomConfig,
+    Seq,
     Time,
     User,
 )
@@ -73,7 +75,7 @@ class MessageRemoved(_Update, frozen=True, gc=False, tag="message_removed"):
     """A message was removed, by ``user`` where that is known. A late copy does not bring it back."""
 
     message_id: Id
-    user: str = ""
+    user: Annotated[str, Meta(max_length=MAX_ID)] = ""
 
 
 class ReactionAdded(_Update, frozen=True, gc=False, tag="reaction_added"):
@@ -131,8 +133,8 @@ class StreamStatusChanged(_Update, frozen=True, gc=False, tag="stream_status_cha
 class CountsChanged(_Update, frozen=True, gc=False, tag="counts_changed"):
     """The source's own count of members and moderators; None leaves a count as it is."""
 
-    user_count: Annotated[int, Meta(ge=0, le=1 << 53)] | None = None
-    moderator_count: Annotated[int, Meta(ge=0, le=1 << 53)] | None = None
+    user_count: Seq | None = None
+    moderator_count: Seq | None = None
 
 
 class PresenceChanged(_Update, frozen=True, gc=False, tag="presence_changed"):

@@ -27,7 +27,14 @@ from roomstate.errors import (
 from roomstate.image import RoomImage
 from roomstate.position import Position
 from roomstate.room.tiers import Signal, next_tier
-from roomstate.updates import ModerationConfigChanged, RoomConfigChanged, TypingChanged, UserJoined
+from roomstate.updates import (
+    CountsChanged,
+    MessageRemoved,
+    ModerationConfigChanged,
+    RoomConfigChanged,
+    TypingChanged,
+    UserJoined,
+)
 from tests.holding.world import START, Host, NaiveStore, added, describe
 
 NAN, INF = float("nan"), float("inf")
@@ -405,3 +412,37 @@ def test_a_rule_that_raises_is_counted_and_loses_nothing() -> None:
         rooms.publish("rust", added(name))
     assert len(rooms.view("rust").messages) == 2
     assert rooms.stats().count("rule", "failed") == 2
+
+
+DEEP: dict[str, Any] = {"a": 1}
+for _ in range(64):
+    DEEP = {"a": DEEP}
+EARLY = datetime.fromisoformat("0001-01-01T00:00:00+01:00")
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        MessageAdded(Message("m3", "bob", "hi", START, (), DEEP)),
+        MessageAdded(Message("m3", "bob", "hi", START, ("mod",) * 101)),
+        MessageAdded(Message("m3", "bob", "hi", EARLY)),
+        MessageEdited("m1", "ho", extra=DEEP),
+        MessageEdited("m1", "ho", extra={"a": "x" * (1 << 18)}),
+        MessageEdited("m1", "ho", edited_at=EARLY),
+        MessageEdited("m1", "ho", timestamp=EARLY),
+        MessageRemoved("m1", LONG),
+        UserJoined(User("ada", extra=DEEP)),
+        UserJoined(User("ada", badges=("mod",) * 101)),
+        RoomConfigChanged(RoomConfig(extra=DEEP)),
+        ModerationConfigChanged(DEEP),
+        CountsChanged(user_count=2**53),
+    ],
+)
+def test_what_could_not_be_told_to_others_is_not_published(rooms: RoomStateManager, update: Any) -> None:
+    refuses(rooms, InvalidValue, lambda: rooms.publish("rust", update))
+    refuses(rooms, InvalidValue, lambda: rooms.publish("unloaded", update))
+
+
+def test_ui_state_is_no_deeper_than_can_be_told(rooms: RoomStateManager) -> None:
+    refuses(rooms, InvalidValue, lambda: rooms.set_ui_state("v", "rust", DEEP))
+    rooms.set_ui_state("v", "rust", DEEP["a"])

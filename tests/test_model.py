@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from roomstate.errors import InvalidValue
 from roomstate.model import (
     EMPTY,
+    MAX_BADGES,
     MAX_CONTENT,
+    MAX_DEPTH,
     MAX_EXTRA,
     MAX_ID,
     UNSTAMPED,
@@ -29,8 +31,10 @@ from roomstate.model import (
     as_message,
     check_bound,
     check_id,
+    check_kept,
     check_message,
     check_text,
+    depth,
 )
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,6 +129,25 @@ def test_what_is_sound_comes_back_from_json_as_it_was(message: MessageLike) -> N
     assert msgspec.json.decode(msgspec.json.encode(plain), type=Message) == plain
 
 
+def nested(levels: int) -> Any:
+    value: Any = "a leaf"
+    for level in range(levels):
+        value = [value] if level % 2 and level < levels - 1 else {"a": value}
+    return value
+
+
+def test_a_hosts_own_fields_may_be_so_deep() -> None:
+    assert [depth(nested(levels)) for levels in (0, 1, 2, 9)] == [0, 1, 2, 9]
+    check_message(Message("1", "bob", "hi", START, (), nested(MAX_DEPTH)))
+    check_kept("extra", nested(MAX_DEPTH))
+    check_kept("extra", {"wide": [[]] * 1000})
+    check_kept("extra", None)
+    with pytest.raises(InvalidValue, match="nested at most 64 deep"):
+        check_kept("extra", nested(MAX_DEPTH + 1))
+    with pytest.raises(InvalidValue, match="at most 262144 bytes"):
+        check_kept("extra", {"a": "x" * MAX_EXTRA})
+
+
 CYCLE: dict[str, Any] = {}
 CYCLE["again"] = CYCLE
 
@@ -146,6 +169,10 @@ CYCLE["again"] = CYCLE
         (Message("1", "bob", "hi", START, None), "message.badges"),  # type: ignore[arg-type]
         (Message("1", "bob", "hi", START, "mod"), "message.badges"),  # type: ignore[arg-type]
         (Message("1", "bob", "hi", START, ("mod", None)), "message.badges"),  # type: ignore[arg-type]
+        (Message("1", "bob", "hi", START, ("mod",) * (MAX_BADGES + 1)), "message.badges"),
+        (Message("1", "bob", "hi", datetime.fromisoformat("0001-01-01T00:00:00+00:01")), "message.timestamp"),
+        (Message("1", "bob", "hi", datetime.fromisoformat("9999-12-31T23:59:59-00:01")), "message.timestamp"),
+        (Message("1", "bob", "hi", START, (), nested(MAX_DEPTH + 1)), "message.extra"),
         (Message("1", "bob", "hi", START, (), None), "message.extra"),  # type: ignore[arg-type]
         (Message("1", "bob", "hi", START, (), [1]), "message.extra"),  # type: ignore[arg-type]
         (Message("1", "bob", "hi", START, (), {"a": (1, 2)}), "message.extra"),

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from roomstate.errors import InvalidValue
-from roomstate.model import UNSTAMPED, Message, Tier, check_message
+from roomstate.model import MAX_DEPTH, UNSTAMPED, Message, Tier, check_message, depth
+from roomstate.room.reduce import check_own
 from roomstate.sync.envelope import Envelope
 from roomstate.updates import KINDS, MessageAdded, Update
 
@@ -76,6 +77,7 @@ def checked(update: Update, now: float) -> Update:
         raise InvalidValue(f"update.{kind.__name__}", str(error)) from None
     if not same:
         raise InvalidValue(f"update.{kind.__name__}", "would come back from JSON as something else")
+    check_own(f"update.{kind.__name__}", update)
     return update
 
 
@@ -97,5 +99,7 @@ def json_value(where: str, value: Any, max_bytes: int | None = None) -> None:
         raise InvalidValue(where, f"must be JSON: {error}") from None
     if not same:
         raise InvalidValue(where, "would come back from JSON as something else")
+    if depth(value) > MAX_DEPTH:
+        raise InvalidValue(where, f"must be nested at most {MAX_DEPTH} deep")
     if max_bytes is not None and size > max_bytes:
         raise InvalidValue(where, f"must have at most {max_bytes} bytes as JSON, has {size}")

@@ -107,9 +107,8 @@ def check_image(image: RoomImage) -> None:
         raise InvalidValue("image", "must have 0 <= floor <= held_after <= position.seq")
     if len(seqs) != len(image.messages):
         raise InvalidValue("image.seqs", f"must be one for each of {len(image.messages)} messages, got {len(seqs)}")
-    least = 0 if image.by_time else image.held_after
-    if seqs and (min(seqs) < least or max(seqs) > head or (list(seqs) != sorted(seqs) and not image.by_time)):
-        raise InvalidValue("image.seqs", f"must be ascending and within [{least}, {head}]")
+    if seqs and (min(seqs) < 0 or max(seqs) > head or (list(seqs) != sorted(seqs) and not image.by_time)):
+        raise InvalidValue("image.seqs", f"must be ascending and not above {head}")
     ends = [end for gap in gaps for end in (gap.after, gap.upto)]
     if ends and (ends != sorted(ends) or ends[0] < image.floor or ends[-1] > head):
         raise InvalidValue("image.gaps", f"must be ascending and within ({image.floor}, {head}]")

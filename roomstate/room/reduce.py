@@ -7,7 +7,7 @@ an update means depends on the tier: `MEANINGS` has a cell for every pair, and `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final
@@ -16,7 +16,17 @@ from msgspec import MsgspecError, Struct, structs
 from msgspec.json import Decoder, Encoder
 
 from roomstate.errors import InvalidValue
-from roomstate.model import EMPTY, Annotation, Message, MessageLike, Tier, as_message, check_message
+from roomstate.model import (
+    EMPTY,
+    Annotation,
+    Message,
+    MessageLike,
+    Tier,
+    as_message,
+    check_kept,
+    check_message,
+    check_time,
+)
 from roomstate.room.states import ActiveRoom, Limits, LiveRoom
 from roomstate.room.timeline import Timeline
 from roomstate.updates import (
@@ -53,6 +63,7 @@ __all__ = [
     "Outcome",
     "apply",
     "check_message",
+    "check_own",
     "check_update",
     "made",
 ]
@@ -180,6 +191,26 @@ def check_update(update: Update) -> None:
         raise InvalidValue(kind.__name__, f"must have at most {MAX_UPDATE} bytes as JSON, got {len(encoded)}")
     if not same:
         raise InvalidValue(kind.__name__, "must come back from JSON as it was: a field is of another type")
+    check_own(kind.__name__, update)
+
+
+def check_own(where: str, update: Update) -> None:
+    """Raise ``InvalidValue`` for a host's own fields, or times, that could not be told to others. O(size)."""
+    for name in ("user", "config", "notification"):
+        part = getattr(update, name, None)
+        if isinstance(part, Struct):
+            _check_part(f"{where}.{name}", part)
+        elif isinstance(part, Mapping):
+            check_kept(f"{where}.{name}", part)
+    _check_part(where, update)
+
+
+def _check_part(where: str, part: Struct) -> None:
+    check_kept(f"{where}.extra", getattr(part, "extra", None))
+    for name in ("timestamp", "edited_at"):
+        time = getattr(part, name, None)
+        if time is not None:
+            check_time(f"{where}.{name}", time)
 
 
 def made(message: Message, make: MakeMessage) -> MessageLike:

@@ -11,27 +11,21 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 from msgspec import MsgspecError, Struct
-from msgspec.json import Encoder
 
 from roomstate.errors import InvalidValue, Malformed, Oversized, ProtocolError
-from roomstate.model import EMPTY, MAX_EXTRA, UNSTAMPED, Notification
+from roomstate.model import EMPTY, UNSTAMPED, Notification, check_kept, check_time
 from roomstate.sync.payloads import BulkSync, DeltaUpdate, Payload, StateUpdate
 from roomstate.updates import Update
 
-__all__ = ["MAX_DEPTH", "MAX_ENVELOPE", "check_data", "check_kept", "check_said", "check_time", "guarded"]
+__all__ = ["MAX_ENVELOPE", "check_data", "check_said", "guarded"]
 
 T = TypeVar("T")
 
 MAX_ENVELOPE: Final = 1 << 22
 """Bytes of one envelope: 1000 messages of 4 kB, or the longest message that may be published, twice."""
 
-MAX_DEPTH: Final = 64
-"""Nesting of a host's own fields: no reader of ours or of others comes near its own limit."""
-
 _MAX_TOLD = 200  # characters of a peer's text that an error repeats
-_EARLIEST, _LATEST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, 999_999, UTC)
 _DATA = "room_state_sync.data"
-_encode = Encoder().encode
 
 
 def guarded(read: Callable[[bytes], T], raw: bytes | str, max_bytes: int, what: str) -> T:
@@ -61,35 +55,26 @@ def _refused(told: str, what: str) -> ProtocolError:
     return kind(path[:-1][:_MAX_TOLD] or what, reason[:_MAX_TOLD])
 
 
-def check_time(where: str, *times: datetime | None) -> None:
-    """Raise ``Malformed`` for a time that is outside of the years 1 to 9999 in UTC. O(times)."""
+def _check_time(where: str, *times: datetime | None) -> None:
     for time in times:
-        if time is not None and time.tzinfo is not UTC and not _EARLIEST <= time <= _LATEST:
-            raise Malformed(where, "must be in the years 1 to 9999 of UTC")
+        if time is not None and time.tzinfo is not UTC:
+            try:
+                check_time(where, time)
+            except InvalidValue as error:
+                raise Malformed(error.where, error.reason) from None
 
 
-def check_kept(where: str, value: Any) -> None:
-    """Raise a `ProtocolError` for a host's own fields of too many bytes or levels. O(size)."""
-    if not value:
-        return
-    written = _encode(value)
-    if len(written) > MAX_EXTRA:
-        raise Oversized(where, f"must have at most {MAX_EXTRA} bytes as JSON, got {len(written)}")
-    if written.count(b"{") + written.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
-        raise Oversized(where, f"must be nested at most {MAX_DEPTH} deep")
+def _check_kept(where: str, fields: Mapping[str, Any] | None) -> None:
+    try:
+        check_kept(where, fields)
+    except InvalidValue as error:
+        raise Oversized(error.where, error.reason) from None
 
 
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level:
-        depth += 1
-        inner = [one for each in level for one in (each.values() if isinstance(each, dict) else each)]
-        level = [one for one in inner if isinstance(one, dict | list)]
-    return depth
-
-
-def check_data(room_id: str, after: int, upto: int, withheld: bool, data: Payload) -> None:
+def check_data(room_id: str, told_at: datetime, after: int, upto: int, withheld: bool, data: Payload) -> None:
     """Raise a `ProtocolError` unless ``data`` suits an envelope of the room that covers ``(after, upto]``. O(size)."""
+    if told_at.tzinfo is not UTC:
+        _check_time("room_state_sync.timestamp", told_at)
     if isinstance(data, DeltaUpdate):
         takes = _check_delta(room_id, after, upto, data)
     elif isinstance(data, StateUpdate):
@@ -127,7 +112,7 @@ def check_said(where: str, update: Update) -> None:
     for name in ("message", "user", "notification", "config"):
         part = getattr(update, name, None)
         if isinstance(part, Mapping):
-            check_kept(f"{where}.{name}", part)
+            _check_kept(f"{where}.{name}", part)
         elif isinstance(part, Struct):
             _check_items(f"{where}.{name}", (part,))
     _check_items(where, (update,))
@@ -138,11 +123,11 @@ def _check_items(where: str, items: Iterable[Any]) -> None:
     for item in items:
         extra = getattr(item, "extra", EMPTY)
         if extra:
-            check_kept(f"{where}.extra", extra)
+            _check_kept(f"{where}.extra", extra)
         for name in ("timestamp", "edited_at"):
             time = getattr(item, name, None)
             if time is not None and time.tzinfo is not UTC:
-                check_time(f"{where}.{name}", time)
+                _check_time(f"{where}.{name}", time)
 
 
 def _check_notifications(room_id: str, notifications: tuple[Notification, ...]) -> None:
@@ -160,15 +145,15 @@ def _check_bulk(room_id: str, data: BulkSync) -> None:
             _check_items(f"{_DATA}.messages", (message,))
     for user in data.users:
         if user.extra:
-            check_kept(f"{_DATA}.users.extra", user.extra)
+            _check_kept(f"{_DATA}.users.extra", user.extra)
     _check_notifications(room_id, data.notifications)
     _check_items(f"{_DATA}.annotations", data.annotations.values())
     _check_config(data)
-    check_kept(f"{_DATA}.ui_state", data.ui_state)
-    check_time(_DATA, data.last_activity, data.last_config_update)
+    _check_kept(f"{_DATA}.ui_state", data.ui_state)
+    _check_time(_DATA, data.last_activity, data.last_config_update)
 
 
 def _check_config(data: StateUpdate | BulkSync) -> None:
-    check_kept(f"{_DATA}.moderation_config", data.moderation_config)
+    _check_kept(f"{_DATA}.moderation_config", data.moderation_config)
     if data.room_config is not None:
-        check_kept(f"{_DATA}.room_config.extra", data.room_config.extra)
+        _check_kept(f"{_DATA}.room_config.extra", data.room_config.extra)

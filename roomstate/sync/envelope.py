@@ -10,6 +10,7 @@ ephemeral things only.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import islice
@@ -24,7 +25,7 @@ from roomstate.image import RoomImage
 from roomstate.model import EMPTY, RoomInfo, User, as_message
 from roomstate.position import Position
 from roomstate.room.passage import check_image
-from roomstate.sync.checking import MAX_ENVELOPE, check_data, check_time, guarded
+from roomstate.sync.checking import MAX_ENVELOPE, check_data, guarded
 from roomstate.sync.feed import Missing
 from roomstate.sync.feed import fingerprint as _fingerprint
 from roomstate.sync.payloads import (
@@ -129,6 +130,8 @@ class Envelope(Struct, frozen=True):
             check_image(image)
         except InvalidValue as error:
             raise Malformed(error.where, error.reason) from None
+        if image.seqs and min(image.seqs) < image.held_after and not image.by_time:
+            raise Malformed("image.seqs", f"must not lie below held_after, {image.held_after}")
         return image
 
 
@@ -258,9 +261,7 @@ def envelope_of(wire: AnyWire) -> Envelope:
         previous = max(0, upto - 1)
     elif previous > upto:
         raise Malformed("room_state_sync.previous", f"must be at most sequence_number, {upto}, got {previous}")
-    if wire.timestamp.tzinfo is not UTC:
-        check_time("room_state_sync.timestamp", wire.timestamp)
-    check_data(wire.room_id, previous, upto, wire.withheld, data)
+    check_data(wire.room_id, wire.timestamp, previous, upto, wire.withheld, data)
     epoch = wire.epoch
     if isinstance(data, Heartbeat):
         if epoch not in ("", data.epoch):
@@ -366,11 +367,12 @@ def of_image(
     """Return the envelope that gives ``image`` to ``user`` at ``viewer``: of what is private only theirs. O(n).
 
     What would not fit in ``MAX_ENVELOPE`` is left out, and the image says so: the oldest messages (``held_after`` is
-    then later), the last members (``members_complete`` is then false). What is not for replicas is not told either: the
-    tier, a foreign cursor, the digest.
+    then later, and nothing before it is told), the last members (``members_complete`` is then false). What is not for
+    replicas is not told either: the tier, a foreign cursor, the digest.
     """
     position, info = image.position, image.info
-    messages = _newest(map(as_message, reversed(image.messages)), share=2)
+    within = 0 if image.by_time else bisect_left(image.seqs, image.held_after)
+    messages = _newest(map(as_message, reversed(image.messages[within:])), share=2)
     cut = len(image.messages) - len(messages)
     held = {message.id for message in messages}
     members = _newest(image.members, MAX_MEMBERS, share=8)
@@ -379,7 +381,7 @@ def of_image(
         messages=tuple(reversed(messages)),
         users=tuple(members),
         seqs=image.seqs[cut:],
-        held_after=max(image.held_after, image.seqs[cut - 1]) if cut else image.held_after,
+        held_after=max(image.held_after, image.seqs[cut - 1]) if cut > within else image.held_after,
         floor=image.floor,
         removed_messages=tuple(reversed(_newest(reversed(image.tombstones)))),
         gaps=image.gaps[-MAX_ITEMS:],

@@ -16,8 +16,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from roomstate.model import (
     EMPTY,
     MAX_CONTENT,
+    MAX_ID,
     Annotation,
-    Badge,
+    Badges,
     Id,
     Marker,
     Message,
@@ -82,7 +83,6 @@ MAX_MEMBERS = 50_000
 
 Emoji: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Content: TypeAlias = Annotated[str, Meta(max_length=MAX_CONTENT)]
-Total: TypeAlias = Annotated[int, Meta(ge=0, le=2**53 - 1)]
 Word: TypeAlias = Annotated[str, Meta(max_length=64)]
 Kept: TypeAlias = Mapping[str, Any]
 Few = Meta(max_length=MAX_ITEMS)
@@ -102,7 +102,7 @@ class AddedMessage(_Item, frozen=True, gc=False):
     user: Id
     content: Content
     timestamp: Time
-    badges: tuple[Badge, ...] = ()
+    badges: Badges = ()
     extra: Kept = EMPTY
     seq: Seq | None = None
 
@@ -150,7 +150,7 @@ class RemovedMessage(_Item, frozen=True, gc=False):
     """That a message was removed, by ``user`` where that is known. A bare id says the same."""
 
     id: Id
-    user: Annotated[str, Meta(max_length=512)] = ""
+    user: Annotated[str, Meta(max_length=MAX_ID)] = ""
     seq: Seq | None = None
 
     def update(self) -> Update:
@@ -163,7 +163,7 @@ class JoinedUser(_Item, frozen=True, gc=False):
 
     id: Id
     username: str = ""
-    badges: tuple[Badge, ...] = ()
+    badges: Badges = ()
     color: str = ""
     extra: Kept = EMPTY
     seq: Seq | None = None
@@ -178,7 +178,7 @@ class UpdatedUser(_Item, frozen=True, gc=False):
 
     id: Id
     username: str | UnsetType = UNSET
-    badges: tuple[Badge, ...] | UnsetType = UNSET
+    badges: Badges | UnsetType = UNSET
     color: str | UnsetType = UNSET
     extra: Kept | UnsetType = UNSET
     seq: Seq | None = None
@@ -256,8 +256,8 @@ class StateUpdate(Struct, frozen=True, omit_defaults=True):
 
     room_config: RoomConfig | None = None
     moderation_config: Kept | None = None
-    user_count: Total | None = None
-    moderator_count: Total | None = None
+    user_count: Seq | None = None
+    moderator_count: Seq | None = None
     stream_status: Word | None = None
 
     def updates(self) -> Iterator[Update]:
@@ -293,8 +293,8 @@ class BulkSync(Struct, frozen=True, omit_defaults=True):
     members_complete: bool = False
     room_config: RoomConfig = RoomConfig()
     moderation_config: Kept = EMPTY
-    user_count: Total | None = None
-    moderator_count: Total | None = None
+    user_count: Seq | None = None
+    moderator_count: Seq | None = None
     stream_status: Word = ""
     last_activity: Time | None = None
     last_config_update: Time | None = None

@@ -28,23 +28,31 @@ class _Wire(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="me
     answers: Seq | None = None
 
 
-class _StateUpdate(_Wire, frozen=True, tag="STATE_UPDATE"):
+class StateUpdateEnvelope(_Wire, frozen=True, tag="STATE_UPDATE"):
+    """A room's state is now this."""
+
     data: StateUpdate
 
 
-class _BulkSync(_Wire, frozen=True, tag="BULK_SYNC"):
+class BulkSyncEnvelope(_Wire, frozen=True, tag="BULK_SYNC"):
+    """A room is this."""
+
     data: BulkSync
 
 
-class _DeltaUpdate(_Wire, frozen=True, tag="DELTA_UPDATE"):
+class DeltaUpdateEnvelope(_Wire, frozen=True, tag="DELTA_UPDATE"):
+    """This has happened in a room."""
+
     data: DeltaUpdate
 
 
-class _Heartbeat(_Wire, frozen=True, tag="HEARTBEAT"):
+class HeartbeatEnvelope(_Wire, frozen=True, tag="HEARTBEAT"):
+    """A room's log ends here."""
+
     data: Heartbeat
 
 
-AnyWire: TypeAlias = _StateUpdate | _BulkSync | _DeltaUpdate | _Heartbeat
+AnyWire: TypeAlias = StateUpdateEnvelope | BulkSyncEnvelope | DeltaUpdateEnvelope | HeartbeatEnvelope
 
 
 class Sync(Struct, frozen=True):
@@ -54,9 +62,9 @@ class Sync(Struct, frozen=True):
 
 
 WIRES: Final[Mapping[type[Any], type[Any]]] = {
-    StateUpdate: _StateUpdate,
-    BulkSync: _BulkSync,
-    DeltaUpdate: _DeltaUpdate,
-    Heartbeat: _Heartbeat,
+    StateUpdate: StateUpdateEnvelope,
+    BulkSync: BulkSyncEnvelope,
+    DeltaUpdate: DeltaUpdateEnvelope,
+    Heartbeat: HeartbeatEnvelope,
 }
 """The outer shape of each payload."""

@@ -327,6 +327,12 @@ class Line:
     extra: dict[str, Any]
 
 
+def test_messages_before_the_window_of_an_image_are_not_told() -> None:
+    image = structs.replace(IMAGE, floor=5, held_after=5, gaps=())
+    told = decode(encode(of_image(image, NOW))).image()
+    assert (told.seqs, told.messages, told.held_after) == ((8,), image.messages[1:], 5)
+
+
 def test_a_hosts_own_message_is_written_as_a_message() -> None:
     line = Line("m1", "bob", "hi", START, {"k": 1})
     plain = Message("m1", "bob", "hi", START, (), {"k": 1})
