@@ -101,6 +101,13 @@ COLLECTOR = """
    :no-value:
 ```
 
+## In a log
+
+```{eval-rst}
+.. autoclass:: roomstate.export.logs.EventLog
+   :members:
+```
+
 ## As values
 
 `RoomStateManager.stats` gives the same numbers to a program, without any exporter.
