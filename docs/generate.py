@@ -14,6 +14,7 @@ import msgspec
 from roomstate.effects import ANSWERS
 from roomstate.export.families import FAMILIES
 from roomstate.holding.counting import MAX_LABELS
+from roomstate.host.measuring import FAMILIES as HOST_FAMILIES
 from roomstate.metrics import BOUNDS
 from roomstate.model import Tier
 from roomstate.room import tiers
@@ -72,6 +73,7 @@ def answers() -> str:
 
 def metrics() -> str:
     """Every metric that is exported, and the module that counts."""
+    families = (*FAMILIES, *HOST_FAMILIES)
     rows = (
         [
             f"`roomstate_{family.name}{'_total' if family.kind == 'counter' else ''}`",
@@ -79,7 +81,7 @@ def metrics() -> str:
             ", ".join(f"`{label}`" for label in family.labels) or "-",
             family.help,
         ]
-        for family in FAMILIES
+        for family in families
     )
     bounds = ", ".join(f"{bound:g}" for bound in BOUNDS)
     return (
@@ -88,7 +90,9 @@ def metrics() -> str:
         + "What `RoomStateCollector` tells Prometheus ([how to watch it](../how-to/watch-it.md)). Counters count since "
         "the manager was made. No label is a room, a viewer or a user. Where a host's own words can be labels, at most "
         f"{MAX_LABELS} are told apart; what is beyond counts as `other`. Histograms have buckets up to {bounds} and "
-        "infinitely many seconds.\n\n" + table(["name", "type", "labels", "meaning"], rows) + COLLECTOR
+        "infinitely many seconds. What begins with `roomstate_host_` is a `RoomHost`'s own: `RoomHost.measures`.\n\n"
+        + table(["name", "type", "labels", "meaning"], rows)
+        + COLLECTOR
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -113,6 +113,12 @@ class Connection:
         """Let a stream go that has ended."""
         if stream in self._streams:
             self._streams.remove(stream)
+            self._hub.given += stream.given
+
+    @property
+    def streams(self) -> Sequence[Stream]:
+        """Return the streams that are open."""
+        return self._streams
 
     def _check_open(self) -> None:
         if not self._open:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from roomstate.effects import AppendLog, Deliver, Misfit
@@ -52,6 +52,7 @@ class Hub:
         self.bounds: HostBounds = bounds
         self.loaded: Callable[[str], Awaitable[None]] = loaded
         self.counts: Counter[tuple[str, ...]] = Counter()
+        self.given: int = 0  # what streams that have ended gave
         self.now: Callable[[], float] = clock
         self._carry, self._confirmed, self._jitter = carry, confirmed, jitter
         self._channels: dict[str, Channel] = {}
@@ -91,6 +92,11 @@ class Hub:
         self._open = False
         for connection in tuple(self._connections.values()):
             connection.close()
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """Return who is connected."""
+        return self._connections.values()
 
     def count(self, *labels: str) -> None:
         """Count something that happened at a connection."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal, overload
 
@@ -14,11 +14,13 @@ from roomstate.host.bounds import HostBounds
 from roomstate.host.connection import Authorize, Connection
 from roomstate.host.driver import Driver, Left, Outputs
 from roomstate.host.hub import Hub
+from roomstate.host.measuring import measures
 from roomstate.host.port import Port
 from roomstate.host.ports import Codec, Loader, Transport
 from roomstate.host.sync import CLOSING_STEP_S, CLOSING_TICKS, CLOSING_TRIES
 from roomstate.host.watching import Change
 from roomstate.manager import RoomStateManager
+from roomstate.metrics import Measure
 from roomstate.model import Tier, check_id
 from roomstate.store.base import RoomStore
 from roomstate.sync.envelope import Envelope
@@ -116,6 +118,10 @@ class RoomHost(Driver):
         ``("renewal", "refused")``.
         """
         return self._hub.counts
+
+    def measures(self) -> Iterator[Measure]:
+        """Tell what waits at ports and for clients, and what was given: for `RoomStateCollector`. O(streams)."""
+        return measures(self._ports, self._hub)
 
     def _deliver(self, item: Deliver) -> None:
         super()._deliver(item)
