@@ -9,21 +9,33 @@ from roomstate.host.sync import SyncHost
 
 if TYPE_CHECKING:
     from roomstate.host.bounds import HostBounds
+    from roomstate.host.connection import Connection
     from roomstate.host.room_host import RoomHost
+    from roomstate.host.stream import Stream
+    from roomstate.host.watching import Change
 
 __all__ = [
+    "Change",
     "Codec",
+    "Connection",
     "HostBounds",
     "Loader",
     "RoomHost",
     "StoringEffect",
+    "Stream",
     "SyncHost",
     "Transport",
     "codec_for",
     "perform",
 ]
 
-_ASYNCHRONOUS: Final = {"HostBounds": "bounds", "RoomHost": "room_host"}
+_ASYNCHRONOUS: Final = {
+    "Change": "watching",
+    "Connection": "connection",
+    "HostBounds": "bounds",
+    "RoomHost": "room_host",
+    "Stream": "stream",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -136,6 +136,8 @@ class Hub:
         if not channel.streams:
             del self._channels[room_id]
             self._beats.clear(room_id)
+            if not self._channels:
+                self._set_beat()
 
     def forsake(self, viewer: str, room_id: str) -> None:
         """End a viewer's interest in a room, if it has one."""

@@ -281,7 +281,11 @@ class RoomHost(Driver):
     # -- beginning and end -------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> RoomHost:
-        await self._start()
+        try:
+            await self._start()
+        except BaseException:
+            await self._end()
+            raise
         self._hub.open()
         return self
 

@@ -89,3 +89,4 @@ class Watchers:
         for watcher in self._watchers:
             watcher.closed = True
             watcher.wake.set()
+        self._watchers.clear()
