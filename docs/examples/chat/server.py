@@ -1,0 +1,157 @@
+"""A chat that people can use, in one page of host code: Starlette, web sockets, SQLite.
+
+    pip install 'roomstate[chat]' && python docs/examples/chat/server.py
+
+Then open http://127.0.0.1:8000 in two windows. Whoever gives a name is that user: an example asks for no password, your
+program will. Everything else is what a real one does: `RoomHost` keeps the rooms, and every socket is one viewer of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import FileResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from roomstate import Tier, User
+from roomstate.errors import RoomStateError
+from roomstate.host import RoomHost
+from roomstate.host.receiving import owned
+from roomstate.store import SQLiteStore
+from roomstate.sync.frames import Frame, Send
+from roomstate.updates import PresenceChanged, UserJoined
+
+ROOMS: Final = ("lobby", "rust", "python", "films", "music")
+STATIC: Final = Path(__file__).parent / "static"
+STATE_S: Final = 0.3  # seconds between two looks at what the state panel shows
+
+
+def create_app(path: str, **options: Any) -> Starlette:
+    """Return the chat with its rooms in the SQLite file ``path``; ``options`` go to the host."""
+    host = RoomHost(store=SQLiteStore(path), **options)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with host:
+            yield
+
+    def allowed(viewer: str, user: str, room: str, frame: Frame) -> bool:
+        return room in ROOMS and (not isinstance(frame, Send) or owned(host.manager, room, user, frame.update))
+
+    async def chat(socket: WebSocket) -> None:
+        user = socket.query_params.get("user", "").strip()[:32]
+        await socket.accept()
+        if not user:
+            await socket.close(4401, "no name")
+            return
+        async with host.connect(uuid4().hex, user, allowed) as viewer, viewer.subscribe() as stream:
+            sending = asyncio.create_task(pump(stream, socket))
+            try:
+                await join(host, user)
+                async for raw in socket.iter_text():
+                    if (answer := await viewer.receive(raw)) is not None:
+                        await socket.send_text(answer.to_json())
+            except (WebSocketDisconnect, RuntimeError):
+                pass  # it is gone; so are its interests when the block ends
+            finally:
+                sending.cancel()
+                await asyncio.wait([sending])
+        await part(host, user)
+
+    async def state(socket: WebSocket) -> None:
+        await socket.accept()
+        shown = None
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+            while True:
+                if (now := panel(host)) != shown:
+                    await socket.send_text(json.dumps(shown := now))
+                await asyncio.sleep(STATE_S)
+
+    async def page(request: Any) -> FileResponse:
+        return FileResponse(STATIC / "index.html")
+
+    routes = [
+        Route("/", page),
+        WebSocketRoute("/chat", chat),
+        WebSocketRoute("/state", state),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.state.host, app.state.here = host, {}
+    return app
+
+
+async def pump(stream: AsyncIterator[str], socket: WebSocket) -> None:
+    """Send a viewer what its stream brings, as fast as it reads."""
+    async for text in stream:
+        await socket.send_text(text)
+
+
+_here: dict[tuple[int, str], int] = {}  # how many sockets each user has
+
+
+async def join(host: RoomHost, user: str) -> None:
+    """Let a user be a member of every room, and online."""
+    _here[id(host), user] = _here.get((id(host), user), 0) + 1
+    for room in ROOMS:
+        view = host.view(room) if room in host.manager.known() else None
+        if view is None or user not in {member.id for member in view.members}:
+            await host.publish(room, UserJoined(User(user)))
+        await host.publish(room, PresenceChanged(user, "online"))
+
+
+async def part(host: RoomHost, user: str) -> None:
+    """Let a user be offline when the last of their sockets is gone."""
+    _here[id(host), user] -= 1
+    if not _here[id(host), user]:
+        for room in ROOMS:
+            with contextlib.suppress(RoomStateError):
+                await host.publish(room, PresenceChanged(user, "offline"))
+
+
+def panel(host: RoomHost) -> list[dict[str, Any]]:
+    """Return what the state panel shows of each room."""
+    rows = []
+    for room in ROOMS:
+        tier = host.manager.tier(room)
+        view = host.view(room) if tier is not Tier.UNLOADED else None
+        rows.append(
+            {
+                "room": room,
+                "tier": tier.name,
+                "bytes": host.manager.weight(room),
+                "messages": len(view.messages) if view else 0,
+                "head": view.position.seq if view and view.position else 0,
+                "durable": view.durable if view else 0,
+                "gaps": [[gap.after, gap.upto] for gap in view.gaps] if view else [],
+                "status": view.status.value if view else "",
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--store", default="chat.sqlite", help="the file that keeps the rooms")
+    parser.add_argument("--idle", type=float, default=300.0, help="seconds after which a viewer only follows a room")
+    given = parser.parse_args()
+    app = create_app(given.store, idle_active_s=given.idle)
+    uvicorn.run(app, host=given.host, port=given.port, log_level="warning", ws_ping_interval=20)
+
+
+if __name__ == "__main__":
+    main()
