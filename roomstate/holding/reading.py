@@ -117,6 +117,13 @@ class Readings:
         """Return how far copies may know: what is not durable yet is not told where the log comes first."""
         return holding.durable if self._house.durability == "logged" else holding.seq
 
+    def weight(self, room_id: str) -> int:
+        """Return what a room holds in memory, in bytes, at any tier, within 10 %; 0 for one not known. O(1)."""
+        holding = self._holdings.get(room_id)
+        if holding is not None:
+            return holding.bytes
+        return len(self._house.cache.peek(room_id) or b"")
+
     def head(self, room_id: str) -> Head:
         """Return how far copies of a live room may know, for a heartbeat. O(1). Raises ``UnknownRoom``."""
         holding = self._live(room_id)

@@ -12,6 +12,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -24,13 +25,13 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from roomstate import Tier, User
+from roomstate import Tier
 from roomstate.errors import RoomStateError
 from roomstate.host import RoomHost
 from roomstate.host.receiving import owned
 from roomstate.store import SQLiteStore
 from roomstate.sync.frames import Frame, Send
-from roomstate.updates import PresenceChanged, UserJoined
+from roomstate.updates import PresenceChanged
 
 ROOMS: Final = ("lobby", "rust", "python", "films", "music")
 STATIC: Final = Path(__file__).parent / "static"
@@ -40,6 +41,7 @@ STATE_S: Final = 0.3  # seconds between two looks at what the state panel shows
 def create_app(path: str, **options: Any) -> Starlette:
     """Return the chat with its rooms in the SQLite file ``path``; ``options`` go to the host."""
     host = RoomHost(store=SQLiteStore(path), **options)
+    here: Counter[str] = Counter()  # how many sockets each user has
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -57,8 +59,8 @@ def create_app(path: str, **options: Any) -> Starlette:
             return
         async with host.connect(uuid4().hex, user, allowed) as viewer, viewer.subscribe() as stream:
             sending = asyncio.create_task(pump(stream, socket))
+            here[user] += 1
             try:
-                await join(host, user)
                 async for raw in socket.iter_text():
                     if (answer := await viewer.receive(raw)) is not None:
                         await socket.send_text(answer.to_json())
@@ -67,7 +69,9 @@ def create_app(path: str, **options: Any) -> Starlette:
             finally:
                 sending.cancel()
                 await asyncio.wait([sending])
-        await part(host, user)
+                here[user] -= 1
+                if not here[user]:
+                    await gone(host, user)
 
     async def state(socket: WebSocket) -> None:
         await socket.accept()
@@ -87,9 +91,7 @@ def create_app(path: str, **options: Any) -> Starlette:
         WebSocketRoute("/state", state),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan)
-    app.state.host, app.state.here = host, {}
-    return app
+    return Starlette(routes=routes, lifespan=lifespan)
 
 
 async def pump(stream: AsyncIterator[str], socket: WebSocket) -> None:
@@ -98,26 +100,11 @@ async def pump(stream: AsyncIterator[str], socket: WebSocket) -> None:
         await socket.send_text(text)
 
 
-_here: dict[tuple[int, str], int] = {}  # how many sockets each user has
-
-
-async def join(host: RoomHost, user: str) -> None:
-    """Let a user be a member of every room, and online."""
-    _here[id(host), user] = _here.get((id(host), user), 0) + 1
+async def gone(host: RoomHost, user: str) -> None:
+    """Let a user be offline whose last socket is gone."""
     for room in ROOMS:
-        view = host.view(room) if room in host.manager.known() else None
-        if view is None or user not in {member.id for member in view.members}:
-            await host.publish(room, UserJoined(User(user)))
-        await host.publish(room, PresenceChanged(user, "online"))
-
-
-async def part(host: RoomHost, user: str) -> None:
-    """Let a user be offline when the last of their sockets is gone."""
-    _here[id(host), user] -= 1
-    if not _here[id(host), user]:
-        for room in ROOMS:
-            with contextlib.suppress(RoomStateError):
-                await host.publish(room, PresenceChanged(user, "offline"))
+        with contextlib.suppress(RoomStateError):
+            await host.publish(room, PresenceChanged(user, "offline"))
 
 
 def panel(host: RoomHost) -> list[dict[str, Any]]:

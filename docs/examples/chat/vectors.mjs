@@ -30,7 +30,7 @@ function plain(token) {
 }
 
 function run(vector) {
-  const room = new RoomReplica("rust", { random: () => 1 });
+  const room = new RoomReplica("rust", { random: () => 0.5 });
   let now = 0;
   for (const [at, step] of vector.steps.entries()) {
     const [[verb, value]] = Object.entries(step);

@@ -26,6 +26,7 @@ function connect() {
     attempts = 0;
     for (const room of rooms.values()) {
       tell("interest", { room_id: room.roomId, tier: room.tier });
+      send(room, { kind: "presence_changed", user_id: user, state: "online" });
       room.connected(Date.now());
       resend(room);
     }
@@ -114,6 +115,7 @@ function change(room, tier, now) {
   if (tier === "ACTIVE") room.enter(now);
   else room.follow(now);
   tell("interest", { room_id: room.roomId, tier });
+  if (tier === "ACTIVE") send(room, { kind: "presence_changed", user_id: user, state: "online" });
 }
 
 function markRead() {
@@ -173,6 +175,7 @@ $("show-state").addEventListener("click", () => {
   const shown = $("state").toggleAttribute("hidden") === false;
   $("app").classList.toggle("with-state", shown);
   $("show-state").setAttribute("aria-expanded", shown);
+  showState();
 });
 
 $("back").addEventListener("click", () => {
@@ -276,7 +279,7 @@ function messageNode(room, message) {
   const at = new Date(message.timestamp);
   const node = make("li", { className: [own && "own", !own && mention && "mention"].filter(Boolean).join(" ") });
   node.dataset.id = message.id;
-  const acts = make("span", { className: "acts" }, button("+1", "React with +1", () => toggle(room, message, "👍")));
+  const acts = make("span", { className: "acts" }, button("+1", "React with +1", () => toggle(room, message, "+1")));
   if (own) {
     acts.append(button("edit", "Edit this message", () => edit(room, message)));
     acts.append(button("remove", "Remove this message", () => send(room, { kind: "message_removed", message_id: message.id, user })));
@@ -371,6 +374,7 @@ function begin(name) {
   for (const roomId of ROOMS) {
     const room = new RoomReplica(roomId);
     room.user = user;
+    room.disconnected(); // until the socket is open
     room.follow(now);
     rooms.set(roomId, room);
   }
