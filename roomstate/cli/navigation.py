@@ -213,8 +213,8 @@ class Side:
         early: bool = True,
         late: bool = True,
     ) -> None:
-        self.cache = RoomCache(max_rooms=rooms, ttl=None, policy=policy)
-        self.warmer = warmer
+        self.cache: RoomCache = RoomCache(max_rooms=rooms, ttl=None, policy=policy)
+        self.warmer: Warmer | None = warmer
         self._early, self._late = early, late
         self._turns = self._ready = 0
 

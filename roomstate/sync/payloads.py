@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from operator import attrgetter
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
@@ -85,8 +85,8 @@ Emoji: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Content: TypeAlias = Annotated[str, Meta(max_length=MAX_CONTENT)]
 Word: TypeAlias = Annotated[str, Meta(max_length=64)]
 Kept: TypeAlias = Mapping[str, Any]
-Few = Meta(max_length=MAX_ITEMS)
-Many = Meta(max_length=MAX_MEMBERS)
+Few: Final = Meta(max_length=MAX_ITEMS)
+Many: Final = Meta(max_length=MAX_MEMBERS)
 
 KnownUser: TypeAlias = Callable[[str], User | None]
 
