@@ -117,6 +117,7 @@ class ManagerMachine(RuleBasedStateMachine):
         )
         self.host = Host(self.manager, self.store)
         self.taken = 0  # updates that this manager has not refused
+        self.counted: dict[tuple[str, ...], int] = {}  # what was counted or timed at the last step
         self.delivered: dict[str, list[tuple[str, int]]] = {}
         self.interests: dict[tuple[str, str], tuple[Tier, float]] = {}
 
@@ -533,6 +534,9 @@ class ManagerMachine(RuleBasedStateMachine):
         stats, house = self.manager.stats(), self.manager._house
         assert sum(stats.bytes.values()) == house.used
         assert stats.count("update") - stats.count("update", "message_added", "repeated") + stats.waiting == self.taken
+        now = {**stats.counts, **{labels: took.count for labels, took in stats.times.items()}}
+        assert all(now.get(labels, 0) >= count for labels, count in self.counted.items()), "a count went back"
+        self.counted = now
         ups = [(old, new) for old in Tier for new in Tier if old < new >= Tier.BACKGROUND]
         risen = sum(took.count for labels, took in stats.times.items() if labels[0] == "rise")
         rising = sum(holding.rise is not None for holding in house.holdings.values())

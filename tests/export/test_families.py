@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +113,14 @@ def test_values_are_of_their_family() -> None:
 def test_what_has_no_family_is_left_out() -> None:
     stats = structs.replace(RoomStateManager().stats(), counts={("unheard", "of"): 1})
     assert [*measures(stats)] == [*measures(RoomStateManager().stats())]
+
+
+def test_only_the_collector_needs_the_extra() -> None:
+    without = "import sys; sys.modules['prometheus_client'] = None; import roomstate.host.measuring, "
+    fine = [sys.executable, "-c", without + "roomstate.export.families, roomstate.export.logs"]
+    subprocess.run(fine, check=True, timeout=60)
+    needing = subprocess.run([*fine[:2], without + "roomstate.export.prometheus"], capture_output=True, timeout=60)
+    assert b"ModuleNotFoundError" in needing.stderr
 
 
 def test_what_may_be_awaited_is_zero_before_it_happens() -> None:
