@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from roomstate.model import PresenceState, User, check_bound
-from roomstate.room.weight import json_bytes, text_bytes
+from roomstate.room.weight import json_bytes, texts_bytes
 
 __all__ = ["MAX_MEMBERS", "PER_MEMBER", "Roster"]
 
@@ -18,7 +18,9 @@ PER_MEMBER = 250
 """Bytes that a member costs in memory, ids and names of up to 15 characters included; measured on CPython 3.11."""
 
 _PER_PRESENCE = 100  # bytes: a place in a dict, and the id
-_NAMES = 3 * ("".__sizeof__() + 15)  # what PER_MEMBER has of id, name and color
+_TUPLE = ().__sizeof__() + 16  # as the collector counts it
+_COMMON = 3 * 15
+_NAMES = 3 * "".__sizeof__() + _COMMON  # what PER_MEMBER has of id, name and color
 
 
 class Roster(Struct, eq=False, gc=False):
@@ -47,8 +49,13 @@ class Roster(Struct, eq=False, gc=False):
     def of(cls, members: Iterable[User], presence: Mapping[str, PresenceState], *, complete: bool) -> Roster:
         """Return the roster of these members and this presence; more than fit make it incomplete. O(n)."""
         roster = cls(complete)
-        for user in members:
-            roster.join(user)
+        known = {user.id: user for user in members}
+        if len(known) <= roster.max_members:
+            roster._members = known
+            roster._bytes = _weight(*known.values())
+        else:
+            for user in known.values():
+                roster.join(user)
         for user_id, state in presence.items():
             roster.set_presence(user_id, state)
         return roster
@@ -121,10 +128,16 @@ class Roster(Struct, eq=False, gc=False):
         assert len(self._presence) <= self.max_members
         assert all(key == user.id for key, user in self._members.items())
         assert "offline" not in self._presence.values()
-        assert self._bytes == sum(map(_weight, self._members.values()))
+        assert self._bytes == sum(map(_weight, self._members.values())) == _weight(*self._members.values())
 
 
-def _weight(user: User) -> int:
-    names = text_bytes(user.id) + text_bytes(user.username) + text_bytes(user.color)
-    beyond = json_bytes(user.extra) if user.extra else 0
-    return PER_MEMBER + max(0, names - _NAMES) + json_bytes(user.badges) + beyond
+def _weight(*users: User) -> int:
+    """Return the bytes that these members' records take."""
+    names = [user.id + user.username + user.color for user in users]
+    if "".join(names).isascii():
+        beyond = sum([len(each) - _COMMON for each in names if len(each) > _COMMON])
+    else:
+        beyond = sum(max(0, texts_bytes((user.id, user.username, user.color)) - _NAMES) for user in users)
+    badges = [badge for user in users for badge in user.badges]
+    extras = sum(json_bytes(user.extra) for user in users if user.extra)
+    return (PER_MEMBER + _TUPLE) * len(users) + beyond + 8 * len(badges) + texts_bytes(badges) + extras

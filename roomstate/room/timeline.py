@@ -62,10 +62,13 @@ class Timeline(Window, eq=False, gc=False):
         """
         self._settle()
         fresh: list[MessageLike] = []
+        ids = self.ids
         for message, seq in zip(messages, seqs, strict=True):
-            if message.id not in self.ids:
-                self._enter(message, seq)
+            if message.id not in ids:
+                ids[message.id] = seq
                 fresh.append(message)
+                if message.extra:
+                    self._enter(message, seq)
         self._messages[:0] = fresh
         if self.by_time:
             self._messages.sort(key=time_key)

@@ -1,25 +1,23 @@
 """What a peer's bytes must be, beyond what types can say: sizes, nesting, times, and how an envelope's parts agree.
 
-This is the one path for hostile input: `guarded` turns whatever a decoder raises into a `ProtocolError`, and
-`check_data` looks at what it made.
+This is the one path for hostile input: `as_bytes` looks at the size, `refused` says in our words what a decoder raised,
+and `check_data` looks at what it made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from msgspec import MsgspecError, Struct
 
 from roomstate.errors import InvalidValue, Malformed, Oversized, ProtocolError
 from roomstate.model import EMPTY, UNSTAMPED, Notification, check_kept, check_time
-from roomstate.sync.payloads import BulkSync, DeltaUpdate, Payload, StateUpdate
+from roomstate.sync.payloads import AddedMessage, BulkSync, DeltaUpdate, Payload, StateUpdate
 from roomstate.updates import Update
 
-__all__ = ["MAX_ENVELOPE", "check_data", "check_said", "guarded"]
-
-T = TypeVar("T")
+__all__ = ["MAX_ENVELOPE", "UNREADABLE", "as_bytes", "check_data", "check_said", "refused"]
 
 MAX_ENVELOPE: Final = 1 << 22
 """Bytes of one envelope: 1000 messages of 4 kB, or the longest message that may be published, twice."""
@@ -28,29 +26,35 @@ _MAX_TOLD = 200  # characters of a peer's text that an error repeats
 _DATA = "room_state_sync.data"
 
 
-def guarded(read: Callable[[bytes], T], raw: bytes | str, max_bytes: int, what: str) -> T:
-    """Return ``read(raw)``, after a look at the size; whatever it raises becomes a `ProtocolError`. O(size).
+def as_bytes(raw: bytes | str, max_bytes: int, what: str) -> bytes:
+    """Return ``raw`` as bytes, after a look at the size. O(size).
 
-    Raises ``InvalidValue`` for what is neither bytes nor text: no peer has sent it.
+    Raises ``Oversized``, ``Malformed`` for text that UTF-8 cannot carry, and ``InvalidValue`` for what is neither bytes
+    nor text: no peer has sent it.
     """
-    if not isinstance(raw, bytes | str | bytearray | memoryview):
-        raise InvalidValue(what, f"must be bytes or str, got {type(raw).__name__}")
-    try:
-        if isinstance(raw, str):
+    if isinstance(raw, str):
+        try:
             raw = raw[: max_bytes + 1].encode()  # a character is a byte at least
-        if len(raw) > max_bytes:
-            raise Oversized(what, f"must have at most {max_bytes} bytes, got {len(raw)}")
-        return read(raw)
-    except RecursionError:
-        raise Oversized(what, "is nested too deeply") from None
-    except UnicodeError:
-        raise Malformed(what, "is not UTF-8") from None
-    except (MsgspecError, ValueError, OverflowError) as error:
-        raise _refused(str(error), what) from None
+        except UnicodeError:
+            raise Malformed(what, "is not UTF-8") from None
+    elif not isinstance(raw, bytes | bytearray | memoryview):
+        raise InvalidValue(what, f"must be bytes or str, got {type(raw).__name__}")
+    if len(raw) > max_bytes:
+        raise Oversized(what, f"must have at most {max_bytes} bytes, got {len(raw)}")
+    return raw
 
 
-def _refused(told: str, what: str) -> ProtocolError:
-    reason, _, path = told.partition(" - at `$.")
+UNREADABLE: Final = (MsgspecError, ValueError, OverflowError, RecursionError)
+"""What a decoder raises for hostile bytes; `refused` says it in our words."""
+
+
+def refused(error: Exception, what: str) -> ProtocolError:
+    """Return the error of ours that stands for one of ``UNREADABLE``, with the path of the field. O(1)."""
+    if isinstance(error, RecursionError):
+        return Oversized(what, "is nested too deeply")
+    if isinstance(error, UnicodeError):
+        return Malformed(what, "is not UTF-8")
+    reason, _, path = str(error).partition(" - at `$.")
     kind = Oversized if "of length <=" in reason else Malformed
     return kind(path[:-1][:_MAX_TOLD] or what, reason[:_MAX_TOLD])
 
@@ -69,6 +73,8 @@ def _check_kept(where: str, fields: Mapping[str, Any] | None) -> None:
         check_kept(where, fields)
     except InvalidValue as error:
         raise Oversized(error.where, error.reason) from None
+    except RecursionError:
+        raise Oversized(where, "is nested too deeply") from None
 
 
 def check_data(room_id: str, told_at: datetime, after: int, upto: int, withheld: bool, data: Payload) -> None:
@@ -76,6 +82,8 @@ def check_data(room_id: str, told_at: datetime, after: int, upto: int, withheld:
     if told_at.tzinfo is not UTC:
         _check_time("room_state_sync.timestamp", told_at)
     if isinstance(data, DeltaUpdate):
+        if data.plain and after < upto and not withheld and all(map(_is_plain, data.added_messages)):
+            return
         takes = _check_delta(room_id, after, upto, data)
     elif isinstance(data, StateUpdate):
         _check_config(data)
@@ -89,14 +97,13 @@ def check_data(room_id: str, told_at: datetime, after: int, upto: int, withheld:
         raise Malformed(_DATA, f"must hold nothing that takes a position {why}")
 
 
+def _is_plain(item: AddedMessage | str) -> bool:
+    """Whether types have said all there is to say about a message."""
+    return isinstance(item, str) or not (item.extra or item.seq is not None or item.timestamp.tzinfo is not UTC)
+
+
 def _check_delta(room_id: str, after: int, upto: int, data: DeltaUpdate) -> bool:
     """Return whether anything in ``data`` takes a position."""
-    plain = data.plain
-    for item in data.added_messages if plain else ():
-        if not isinstance(item, str) and (item.extra or item.seq is not None or item.timestamp.tzinfo is not UTC):
-            plain = False
-    if plain:
-        return data.added_messages != ()
     logged = data.logged()
     for name, each in logged:
         if not isinstance(each, str):

@@ -25,7 +25,7 @@ from roomstate.image import RoomImage
 from roomstate.model import EMPTY, RoomInfo, User, as_message
 from roomstate.position import Position
 from roomstate.room.passage import check_image
-from roomstate.sync.checking import MAX_ENVELOPE, check_data, guarded
+from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_data, refused
 from roomstate.sync.feed import Missing
 from roomstate.sync.feed import fingerprint as _fingerprint
 from roomstate.sync.payloads import (
@@ -247,11 +247,13 @@ def decode(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Envelope:
     Traceback (most recent call last):
     roomstate.errors.Malformed: envelope: Expected `object`, got `array`
     """
-    return guarded(_read, raw, max_bytes, "envelope")
-
-
-def _read(raw: bytes) -> Envelope:
-    return envelope_of(_decode(raw).room_state_sync)
+    if type(raw) is not bytes or len(raw) > max_bytes:
+        raw = as_bytes(raw, max_bytes, "envelope")
+    try:
+        wire = _decode(raw).room_state_sync
+    except UNREADABLE as error:
+        raise refused(error, "envelope") from None
+    return envelope_of(wire)
 
 
 def envelope_of(wire: AnyWire) -> Envelope:

@@ -14,7 +14,7 @@ from roomstate.errors import InvalidValue, Malformed, RoomStateError
 from roomstate.model import Id, Seq
 from roomstate.position import Token
 from roomstate.room.reduce import check_update
-from roomstate.sync.checking import MAX_ENVELOPE, check_said, guarded
+from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_said, refused
 from roomstate.sync.envelope import Envelope, envelope_of
 from roomstate.sync.wire import AnyWire
 from roomstate.updates import NotificationAdded, Update
@@ -157,11 +157,11 @@ def decode_frame(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Frame:
     >>> decode_frame('{"room_state_interest": {"room_id": "rust", "tier": "ACTIVE"}}').tier
     'ACTIVE'
     """
-    return guarded(_read, raw, max_bytes, "frame")
-
-
-def _read(raw: bytes) -> Frame:
-    outer = _decode(raw)
+    raw = as_bytes(raw, max_bytes, "frame")
+    try:
+        outer = _decode(raw)
+    except UNREADABLE as error:
+        raise refused(error, "frame") from None
     told: list[Any] = [value for name in AnyFrame.__struct_fields__ if (value := getattr(outer, name)) is not UNSET]
     if len(told) != 1:
         raise Malformed("frame", f"must have one of {', '.join(AnyFrame.__struct_fields__)}, got {len(told)}")
