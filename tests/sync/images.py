@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from roomstate.image import RoomImage
-from roomstate.model import Annotation, Marker, Message, Notification, RoomConfig, RoomInfo, Tier, User
+from roomstate.model import Annotation, Echo, Marker, Message, Notification, RoomConfig, RoomInfo, Tier, User
 from roomstate.position import Gap, Position
-from tests.room.strategies import START
+from tests.room.strategies import START, message
 
 LAST = 12  # the last position of the log
 ROOM = "room"
@@ -167,3 +167,60 @@ def rooms(draw: st.DrawFn, *, by_time: bool = False) -> RoomImage:
         markers=draw(markers),
         digest=draw(plain),
     )
+
+
+# -- by hand -----------------------------------------------------------------------------------------------------------
+
+
+def image(*seqs: int, head: int = 10, **fields: Any) -> RoomImage:
+    """A room at position ``head`` of one log, with a message at each of the seqs."""
+    messages = tuple(message(f"m{seq}", second=seq) for seq in seqs)
+    return RoomImage(room_id="room", position=Position("e", head), messages=messages, seqs=seqs, **fields)
+
+
+OURS = RoomImage(
+    room_id="room",
+    position=Position("e", 10),
+    tier=Tier.BACKGROUND.name,
+    taken_at=5.0,
+    info=RoomInfo(user_count=1),
+    config=RoomConfig(emote_only=True),
+    moderation={"words": ["client"]},
+    messages=(message("m1", content="client"), message("m2", second=1)),
+    seqs=(1, 2),
+    ordinal=2,
+    annotations={"m1": Annotation(edited_at=START)},
+    tombstones=("gone",),
+    gaps=(Gap(3, 10),),
+    members=(User("ada", "of the client"), User("only")),
+    presence={"ada": "away", "only": "online"},
+    notifications=(Notification("room", "ada", "mention", "m1", 1, START),),
+    ui_state={"tab": "client"},
+    markers={"ada": Marker(7, 7)},
+    cursor="client",
+    pending=(Echo("c1", "ada", "sent", 1.0),),
+    fingerprint="print",
+    digest={"of": "the client"},
+)
+THEIRS = RoomImage(
+    room_id="room",
+    position=Position("e", 11),
+    taken_at=6.0,
+    info=RoomInfo(user_count=2),
+    config=RoomConfig(subscriber_only=True),
+    moderation={"words": ["server"]},
+    messages=(message("m1", content="server"), message("m11", second=3)),
+    seqs=(1, 11),
+    ordinal=3,
+    held_after=4,
+    floor=1,
+    members=(User("ada", "of the server", ("mod",)), User("cy")),
+    members_complete=True,
+    presence={"ada": "online"},
+    notifications=(Notification("room", "ada", "mention", "m11", 11, START),),
+    ui_state={"tab": "server"},
+    markers={"ada": Marker(3, 3), "cy": Marker(1, 1)},
+    cursor="server",
+    fingerprint="another",
+    digest={"of": "the server"},
+)

@@ -13,11 +13,10 @@ from msgspec import structs
 
 from roomstate.errors import ConflictError, InvalidValue
 from roomstate.image import RoomImage
-from roomstate.model import Annotation, Echo, Marker, Notification, RoomConfig, RoomInfo, Tier, User
+from roomstate.model import Marker, RoomConfig, RoomInfo, User
 from roomstate.position import Gap, Position
 from roomstate.room.passage import check_image
 from roomstate.sync.conflict import (
-    DEFAULTS,
     PARTS,
     ClientWins,
     Conflict,
@@ -34,17 +33,11 @@ from roomstate.sync.conflict import (
     expire,
     resolve,
 )
-from tests.room.strategies import START, Line, message
 from tests.sync import images
+from tests.sync.images import OURS, THEIRS, image
 
 NOW = 1000.0
 LOCAL = {"room_id", "tier", "taken_at", "pending", "digest"}
-
-
-def image(*seqs: int, head: int = 10, **fields: Any) -> RoomImage:
-    """A room at position ``head`` of one log, with a message at each of the seqs."""
-    messages = tuple(message(f"m{seq}", second=seq) for seq in seqs)
-    return RoomImage(room_id="room", position=Position("e", head), messages=messages, seqs=seqs, **fields)
 
 
 def settle(
@@ -64,104 +57,7 @@ def settle(
     return settled
 
 
-OURS = RoomImage(
-    room_id="room",
-    position=Position("e", 10),
-    tier=Tier.BACKGROUND.name,
-    taken_at=5.0,
-    info=RoomInfo(user_count=1),
-    config=RoomConfig(emote_only=True),
-    moderation={"words": ["client"]},
-    messages=(message("m1", content="client"), message("m2", second=1)),
-    seqs=(1, 2),
-    ordinal=2,
-    annotations={"m1": Annotation(edited_at=START)},
-    tombstones=("gone",),
-    gaps=(Gap(3, 10),),
-    members=(User("ada", "of the client"), User("only")),
-    presence={"ada": "away", "only": "online"},
-    notifications=(Notification("room", "ada", "mention", "m1", 1, START),),
-    ui_state={"tab": "client"},
-    markers={"ada": Marker(7, 7)},
-    cursor="client",
-    pending=(Echo("c1", "ada", "sent", 1.0),),
-    fingerprint="print",
-    digest={"of": "the client"},
-)
-THEIRS = RoomImage(
-    room_id="room",
-    position=Position("e", 11),
-    taken_at=6.0,
-    info=RoomInfo(user_count=2),
-    config=RoomConfig(subscriber_only=True),
-    moderation={"words": ["server"]},
-    messages=(message("m1", content="server"), message("m11", second=3)),
-    seqs=(1, 11),
-    ordinal=3,
-    held_after=4,
-    floor=1,
-    members=(User("ada", "of the server", ("mod",)), User("cy")),
-    members_complete=True,
-    presence={"ada": "online"},
-    notifications=(Notification("room", "ada", "mention", "m11", 11, START),),
-    ui_state={"tab": "server"},
-    markers={"ada": Marker(3, 3), "cy": Marker(1, 1)},
-    cursor="server",
-    fingerprint="another",
-    digest={"of": "the server"},
-)
-
-
-# -- what differs ------------------------------------------------------------------------------------------------------
-
-
-def test_every_field_of_an_image_belongs_to_one_part_or_to_one_copy() -> None:
-    named = [name for names in PARTS.values() for name in names]
-    assert len(named) == len(set(named))
-    assert {*named, *LOCAL} == set(RoomImage.__struct_fields__)
-    assert not LOCAL & set(named)
-    assert all(set(parts) == set(PARTS) for parts in DEFAULTS.values())
-    assert set(DEFAULTS) == set(ConflictKind)
-
-
-@pytest.mark.parametrize(
-    ("fields", "kind"),
-    [
-        ({"tombstones": ("x",)}, "MESSAGE_ORDER"),
-        ({"held_after": 3}, "MESSAGE_ORDER"),
-        ({"position": Position("other", 10)}, "MESSAGE_ORDER"),
-        ({"info": RoomInfo(last_activity=START)}, "MESSAGE_ORDER"),
-        ({"presence": {"ada": "online"}}, "USER_PRESENCE"),
-        ({"members": (User("ada"),), "info": RoomInfo(user_count=1)}, "USER_PRESENCE"),
-        ({"info": RoomInfo(moderator_count=1)}, "USER_PRESENCE"),
-        ({"config": RoomConfig(emote_only=True), "info": RoomInfo(last_config_update=START)}, "ROOM_CONFIG"),
-        ({"moderation": {"a": 1}}, "ROOM_CONFIG"),
-        ({"info": RoomInfo(stream_status="live")}, "ROOM_CONFIG"),
-        ({"config": RoomConfig(emote_only=True), "info": RoomInfo(user_count=1)}, "COMPLEX"),
-        ({"ui_state": {"a": 1}}, "COMPLEX"),
-        ({"markers": {"ada": Marker(1, 1)}}, "COMPLEX"),
-        ({"notifications": OURS.notifications}, "COMPLEX"),
-        ({"tombstones": ("x",), "presence": {"ada": "online"}}, "COMPLEX"),
-    ],
-)
-def test_the_kind_is_the_one_thing_that_differs(fields: dict[str, Any], kind: str) -> None:
-    conflict = detect(image(), structs.replace(image(), **fields))
-    assert conflict is not None
-    assert conflict.kind.name == kind
-
-
-def test_there_is_no_conflict_about_what_is_one_copy_s_own() -> None:
-    server = structs.replace(OURS, **{name: getattr(THEIRS, name) for name in LOCAL})
-    assert server != OURS
-    assert detect(OURS, server) is None
-
-
-def test_a_host_s_own_class_of_messages_is_no_conflict() -> None:
-    own: Any = tuple(Line(f"m{seq}", "bob", "hi", message(second=seq).timestamp, {}) for seq in (1, 2))
-    assert detect(structs.replace(image(1, 2), messages=own), image(1, 2)) is None
-    conflict = detect(structs.replace(image(1, 2), messages=own[::-1]), image(1, 2))
-    assert conflict is not None
-    assert conflict.kind is ConflictKind.MESSAGE_ORDER
+# -- what is refused ---------------------------------------------------------------------------------------------------
 
 
 def test_images_of_different_rooms_have_no_conflict() -> None:
@@ -287,19 +183,6 @@ def test_a_policy_names_parts_that_there_are() -> None:
         ConflictPolicy({"seqs": Merge()})
     with pytest.raises(InvalidValue, match="messages cannot be chosen"):
         ConflictPolicy({"messages": UserChoice()})
-
-
-def test_strategies_have_bounds() -> None:
-    with pytest.raises(InvalidValue, match=r"merge\.max_messages"):
-        Merge(0)
-    for expires_s in (0.0, -1.0, float("inf"), float("nan")):
-        with pytest.raises(InvalidValue, match=r"user_choice\.expires_s"):
-            UserChoice(expires_s)
-    wrong: Any = "both"
-    with pytest.raises(InvalidValue, match=r"user_choice\.default"):
-        UserChoice(default=wrong)
-    few = settle(image(1, 2, head=2), image(3, 4, held_after=2), policy=ConflictPolicy({"messages": Merge(3)}))
-    assert few.image.seqs == (2, 3, 4)
 
 
 class Longest:
