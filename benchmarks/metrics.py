@@ -32,7 +32,7 @@ ROOMS = 10_000
 BATCH = 20  # messages of a turn: short ones, of which few are interrupted on a machine that is shared
 TURNS = 600
 OURS = ("roomstate", "benchmarks.rooms", "benchmarks.apply", "benchmarks.others")
-COUNTING = (".meter.took", ".meter.count", ".meter.rose", ".given_up", ".filled")
+COUNTING = (".meter.took", ".meter.count", ".meter.promoted", ".given_up", ".filled")
 Durability = Literal["none", "relaxed", "logged"]
 
 

@@ -32,7 +32,7 @@ Times (`Stats.times`) are histograms of seconds, in the manager's own time, the 
 labels                                 from, to
 =====================================  ===========================================================================
 ``request``, kind, done or failed      an effect that asks, until it is answered
-``rise``, from, to, outcome            a room's way up, until it holds what its tier does: loaded; at_once, where
+``promotion``, from, to, outcome       a room's way up, until it holds what its tier does: loaded; at_once, where
                                        nothing had to be asked for; failed or left, where it was given up before
 ``recovery``, outcome                  a replica asks for what it misses, until it has that as updates or as an image;
                                        or until nothing came of it, or it failed

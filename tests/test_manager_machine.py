@@ -538,8 +538,8 @@ class ManagerMachine(RuleBasedStateMachine):
         assert all(now.get(labels, 0) >= count for labels, count in self.counted.items()), "a count went back"
         self.counted = now
         ups = [(old, new) for old in Tier for new in Tier if old < new >= Tier.BACKGROUND]
-        risen = sum(took.count for labels, took in stats.times.items() if labels[0] == "rise")
-        rising = sum(holding.rise is not None for holding in house.holdings.values())
+        risen = sum(took.count for labels, took in stats.times.items() if labels[0] == "promotion")
+        rising = sum(holding.promotion is not None for holding in house.holdings.values())
         assert risen + rising == sum(stats.count("transition", old.name, new.name) for old, new in ups)
         assert rising <= stats.statuses[Status.LOADING] + stats.statuses[Status.ERROR] + stats.statuses[Status.STALE]
 

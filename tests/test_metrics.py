@@ -16,8 +16,8 @@ from tests.holding.test_tiering import World
 from tests.holding.world import added, message
 
 
-def rise(world: World, *labels: str) -> Histogram:
-    return world.rooms.stats().times["rise", *labels]
+def promotion(world: World, *labels: str) -> Histogram:
+    return world.rooms.stats().times["promotion", *labels]
 
 
 def takes_the_short_way(world: World) -> bool:
@@ -115,11 +115,11 @@ def test_a_way_up_takes_until_the_room_is_filled() -> None:
     world.do("enter", "v", "rust")
     world.now += 0.2
     world.host.settle()
-    assert rise(world, "UNLOADED", "ACTIVE", "loaded").quantile(0.5) == 0.25
+    assert promotion(world, "UNLOADED", "ACTIVE", "loaded").quantile(0.5) == 0.25
     assert world.rooms.stats().times["request", "load", "done"].count == 1
     world.post("m1")
     world.settled("enter", "w", "rust")
-    assert rise(world, "UNLOADED", "ACTIVE", "loaded").count == 1
+    assert promotion(world, "UNLOADED", "ACTIVE", "loaded").count == 1
 
 
 def test_a_way_up_with_nothing_to_ask_for_is_at_once() -> None:
@@ -127,15 +127,15 @@ def test_a_way_up_with_nothing_to_ask_for_is_at_once() -> None:
     world.settled("enter", "v", "rust")
     world.settled("follow", "v", "rust")
     world.settled("enter", "v", "rust")
-    assert rise(world, "UNLOADED", "ACTIVE", "at_once").count == 1
-    assert rise(world, "BACKGROUND", "ACTIVE", "at_once").count == 1
+    assert promotion(world, "UNLOADED", "ACTIVE", "at_once").count == 1
+    assert promotion(world, "BACKGROUND", "ACTIVE", "at_once").count == 1
 
 
 def test_a_way_up_that_is_left_before_its_end() -> None:
     world = World()
     world.do("follow", "v", "rust")
     world.do("enter", "v", "rust")
-    assert rise(world, "UNLOADED", "BACKGROUND", "left").count == 1
+    assert promotion(world, "UNLOADED", "BACKGROUND", "left").count == 1
     world.now += 1.0
     for _ in range(2):  # the first is not waited for any more
         world.host.refuse("rust")
@@ -143,7 +143,7 @@ def test_a_way_up_that_is_left_before_its_end() -> None:
     assert world.rooms.status("rust") is Status.ERROR
     assert world.rooms.stats().times["request", "load", "failed"].sum == 1.0
     world.settled("leave", "v", "rust")
-    assert rise(world, "BACKGROUND", "ACTIVE", "failed").sum == 1.0
+    assert promotion(world, "BACKGROUND", "ACTIVE", "failed").sum == 1.0
     assert world.rooms.stats().statuses == {**dict.fromkeys(Status, 0)}
 
 
@@ -155,7 +155,7 @@ def test_a_request_that_is_asked_anew_begins_anew() -> None:
     world.now += 1.0
     world.host.settle()
     assert world.rooms.stats().times["request", "load", "done"].sum == 1.0
-    assert rise(world, "UNLOADED", "BACKGROUND", "left").sum == 5.0
+    assert promotion(world, "UNLOADED", "BACKGROUND", "left").sum == 5.0
 
 
 def test_gaps_are_counted_while_open_and_when_filled() -> None:
@@ -188,7 +188,7 @@ def test_recoveries_are_timed_by_what_came_of_them() -> None:
     now += 0.2
     answer(request, of_image(authority.rooms.image("rust"), now))
     assert copy.stats().times["recovery", "image"].quantile(1.0) == 0.25
-    assert copy.stats().times["rise", "UNLOADED", "ACTIVE", "loaded"].sum == pytest.approx(0.2)
+    assert copy.stats().times["promotion", "UNLOADED", "ACTIVE", "loaded"].sum == pytest.approx(0.2)
     assert copy.stats().count("envelope", "adopted") == 1
     request = asked(copy.connected("rust"))
     authority.post("m2")

@@ -148,7 +148,7 @@ _COUNTED: Final = (
             "for; failed or left, where it was given up before.",
             ("from", "to", "outcome"),
         ),
-        ("rise",),
+        ("promotion",),
     ),
     _Counted(
         Family(

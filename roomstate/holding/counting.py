@@ -26,7 +26,7 @@ from roomstate.effects import (
 from roomstate.metrics import BOUNDS, Histogram, Labels
 from roomstate.updates import KINDS, MessageAdded
 
-__all__ = ["COUNTED", "MAX_LABELS", "Meter", "Request", "Rise"]
+__all__ = ["COUNTED", "MAX_LABELS", "Meter", "Promotion", "Request"]
 
 MAX_LABELS: Final = 100  # labels that begin with one word: some are a host's own words, and those have no end
 
@@ -39,7 +39,7 @@ class Request(Struct):
     at: float = 0.0
 
 
-class Rise(Struct, frozen=True):
+class Promotion(Struct, frozen=True):
     """A room's way up that waits for a load, since ``at``."""
 
     old: str
@@ -72,10 +72,10 @@ class Meter:
         times[bisect_left(BOUNDS, seconds)] += 1
         times[-1] += seconds
 
-    def rose(self, rise: Rise | None, outcome: str, now: float) -> None:
+    def promoted(self, promotion: Promotion | None, outcome: str, now: float) -> None:
         """Take note of how long a room's way up took; None: of nothing."""
-        if rise is not None:
-            self.took(now - rise.at, "rise", rise.old, rise.new, outcome)
+        if promotion is not None:
+            self.took(now - promotion.at, "promotion", promotion.old, promotion.new, outcome)
 
     def happened(self, event: Any) -> None:
         """Count an event, which is one of `COUNTED`. O(1)."""

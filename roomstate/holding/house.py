@@ -336,13 +336,13 @@ class House:
 
     def filled(self, holding: Holding, now: float) -> None:
         """Take note that a room holds all that its tier does. O(1)."""
-        self.meter.rose(holding.rise, "loaded", now)
-        holding.rise = None
+        self.meter.promoted(holding.promotion, "loaded", now)
+        holding.promotion = None
 
     def given_up(self, holding: Holding, now: float) -> None:
         """Take note that a room moves on before it was filled. O(1)."""
-        self.meter.rose(holding.rise, "failed" if holding.status is Status.ERROR else "left", now)
-        holding.rise = None
+        self.meter.promoted(holding.promotion, "failed" if holding.status is Status.ERROR else "left", now)
+        holding.promotion = None
 
     def live(self) -> Iterator[Holding]:
         """Return the holdings whose room is in memory, in the order in which they came. O(n)."""

@@ -8,7 +8,7 @@ from datetime import datetime
 from msgspec import Struct, field
 
 from roomstate.effects import Audience, Head, LogEntry
-from roomstate.holding.counting import Rise
+from roomstate.holding.counting import Promotion
 from roomstate.image import RoomImage
 from roomstate.model import Status, Tier
 from roomstate.room.states import CachedRoom, LiveRoom
@@ -35,8 +35,8 @@ class Holding(Struct, eq=False, gc=False):
     at rest is told of: its newest message's time, its newest configuration. ``own`` is the host's own interest.
     ``replica`` is what a copy knows of its authority, ``echoes`` what its users have sent, and ``sends`` the client ids
     of those under way, by request. ``conflicts`` are choices that somebody may make, by number.
-    ``rise`` is the way up that waits for a load; ``short`` counts messages that took the short way, less the head while
-    ``plain``.
+    ``promotion`` is the way up that waits for a load; ``short`` counts messages that took the short way, less the head
+    while ``plain``.
     """
 
     room_id: str
@@ -50,7 +50,7 @@ class Holding(Struct, eq=False, gc=False):
     audience_known: bool = False
     plain: bool = False
     short: int = 0
-    rise: Rise | None = None
+    promotion: Promotion | None = None
     touched: float = 0.0
     account_at: int = 0
     bytes: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from roomstate.effects import Head, Loaded, LoadSnapshot, LogEntry
 from roomstate.errors import InvalidValue
-from roomstate.holding.counting import Rise
+from roomstate.holding.counting import Promotion
 from roomstate.holding.durability import Durability
 from roomstate.holding.house import House
 from roomstate.holding.leaving import Leaving
@@ -104,9 +104,9 @@ class Tiering:
         holding.touched = max(holding.touched, now)
         house.given_up(holding, now)
         if house.replica or self._lacks(holding):
-            holding.rise = Rise(old.name, target.name, now)
+            holding.promotion = Promotion(old.name, target.name, now)
         else:
-            house.meter.took(0.0, "rise", old.name, target.name, "at_once")
+            house.meter.took(0.0, "promotion", old.name, target.name, "at_once")
         if self._lacks(holding):
             self.load(holding)
         else:

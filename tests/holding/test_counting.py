@@ -8,7 +8,7 @@ from roomstate.effects import (
     Resynced,
     StatusChanged,
 )
-from roomstate.holding.counting import MAX_LABELS, Meter, Rise
+from roomstate.holding.counting import MAX_LABELS, Meter, Promotion
 from roomstate.metrics import BOUNDS
 from roomstate.model import Status
 from roomstate.position import Gap, Position
@@ -50,10 +50,10 @@ def test_times_fall_into_buckets_whose_bounds_are_inclusive() -> None:
 
 def test_a_way_up_is_timed_once_it_began() -> None:
     meter = Meter()
-    meter.rose(None, "loaded", 5.0)
+    meter.promoted(None, "loaded", 5.0)
     assert meter.times() == {}
-    meter.rose(Rise("CACHED", "ACTIVE", 4.0), "loaded", 5.0)
-    assert meter.times()["rise", "CACHED", "ACTIVE", "loaded"].sum == 1.0
+    meter.promoted(Promotion("CACHED", "ACTIVE", 4.0), "loaded", 5.0)
+    assert meter.times()["promotion", "CACHED", "ACTIVE", "loaded"].sum == 1.0
 
 
 def test_labels_that_somebody_else_chooses_are_bounded() -> None:
