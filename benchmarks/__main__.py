@@ -22,7 +22,7 @@ ORDER = (
     *("snapshot", "digest", "store"),
     *("load", "host", "metrics"),
 )
-NOT_BENCHMARKS = {"harness", "rooms", "others", "__main__"}
+NOT_BENCHMARKS = {"harness", "rooms", "others", "load_servers", "load_clients", "__main__"}
 
 
 def known() -> list[str]:
