@@ -10,7 +10,7 @@ from msgspec import structs
 
 from roomstate.image import RoomImage
 from roomstate.model import Annotation, Echo, Marker, Message, Notification, RoomConfig, RoomInfo, Tier, User
-from roomstate.position import Gap, Position
+from roomstate.position import MAX_SEQ, Gap, Position
 from tests.room.strategies import START, message
 
 LAST = 12  # the last position of the log
@@ -224,3 +224,34 @@ THEIRS = RoomImage(
     fingerprint="another",
     digest={"of": "the server"},
 )
+
+# -- hostile -----------------------------------------------------------------------------------------------------------
+
+numbers = st.integers(0, 9) | st.integers(0, MAX_SEQ) | st.just(MAX_SEQ)
+names = st.sampled_from(["a", "b", "c", "é", "x" * 512])
+
+
+@st.composite
+def nonsense(draw: st.DrawFn, *, by_time: bool = False) -> RoomImage:
+    """An image that `check_image` lets pass, and that no room would have made: ids twice, messages below the window,
+    messages that have tombstones, gaps of no length, positions as large as may be."""
+    floor, held_after, head = sorted(draw(st.tuples(numbers, numbers, numbers)))
+    seqs = draw(st.lists(numbers, max_size=6))
+    seqs = [min(seq, head) for seq in (seqs if by_time else sorted(seqs))]
+    ends = sorted(max(floor, min(end, head)) for end in draw(st.lists(numbers, max_size=6)))
+    made = [Message(draw(names), "bob", draw(names), START + timedelta(seconds=draw(st.integers(0, 2)))) for _ in seqs]
+    return RoomImage(
+        room_id=ROOM,
+        position=Position("e", head),
+        floor=draw(st.sampled_from([floor, 0])),
+        held_after=draw(numbers) if by_time else held_after,
+        ordinal=draw(numbers),
+        messages=tuple(made),
+        seqs=tuple(seqs),
+        annotations=draw(st.dictionaries(names, st.just(Annotation(edited_at=START)), max_size=2)),
+        tombstones=tuple(draw(st.lists(names, max_size=4))),
+        gaps=tuple(Gap(after, upto) for after, upto in zip(ends[::2], ends[1::2], strict=False)),
+        members=tuple(draw(st.lists(users, max_size=3))),
+        notifications=tuple(draw(st.lists(notifications, max_size=3))),
+        by_time=by_time,
+    )

@@ -33,6 +33,7 @@ from roomstate.sync.conflict import (
     expire,
     resolve,
 )
+from roomstate.sync.strategies import differing
 from tests.sync import images
 from tests.sync.images import OURS, THEIRS, image
 
@@ -371,6 +372,25 @@ def test_odd_images_are_settled(client: RoomImage, server: RoomImage) -> None:
         settled = settle(*pair)
         assert settled.pending == ()
         check_image(settled.image)
+
+
+hostile = st.booleans().flatmap(lambda by_time: st.tuples(*[images.nonsense(by_time=by_time)] * 3))
+any_policy = st.dictionaries(st.sampled_from(sorted(PARTS)), st.sampled_from(STRATEGIES[:-1])).map(ConflictPolicy)
+
+
+@given(hostile, st.booleans(), any_policy, st.sampled_from(ConflictKind))
+def test_nonsense_becomes_something_sound(
+    three: tuple[RoomImage, RoomImage, RoomImage], known: bool, policy: ConflictPolicy, kind: ConflictKind
+) -> None:
+    client, server, ancestor = three
+    result = policy.settle(Conflict(kind, client, server, ancestor if known else None), NOW).image
+    check_image(result)
+    result = ConflictPolicy().settle(Conflict(ConflictKind.COMPLEX, client, server), NOW).image
+    ids = [each.id for each in result.messages]
+    if differing("messages", client, server):
+        assert len(ids) == len(set(ids))
+        assert not set(ids) & {*client.tombstones, *server.tombstones}
+    assert len(result.tombstones) <= 1000
 
 
 # -- choosing ----------------------------------------------------------------------------------------------------------
