@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from roomstate.host.ports import Codec, Loader, StoringEffect, Transport, codec_for, perform
+from roomstate.host.receiving import owned
 from roomstate.host.sync import SyncHost
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ __all__ = [
     "SyncHost",
     "Transport",
     "codec_for",
+    "owned",
     "perform",
 ]
 

@@ -14,18 +14,16 @@ from roomstate.position import Position, Token
 from roomstate.sync.envelope import Envelope, of_image, of_missing
 from roomstate.sync.feed import Missing
 
-__all__ = ["MAX_BRIEF", "brief", "caught_up", "readable", "told"]
+__all__ = ["MAX_BRIEF", "brief", "caught_up", "complete", "told"]
 
 MAX_BRIEF: Final = 50
 """Messages that a BACKGROUND viewer's copy begins with: as many as the tier holds (the specification)."""
 
 
-def readable(manager: RoomStateManager, room_id: str) -> bool:
-    """Whether a copy can be begun: the room is live, and its load was answered, well or not."""
-    progress = manager.progress(room_id)
-    if progress is None or not progress.epoch or manager.tier(room_id) < Tier.BACKGROUND:
-        return False
-    return manager.status(room_id) is not Status.LOADING
+def complete(manager: RoomStateManager, room_id: str) -> bool:
+    """Whether a live room holds all that its tier does: of one that does not, no image is given."""
+    live = manager.tier(room_id) >= Tier.BACKGROUND
+    return live and manager.status(room_id) in (Status.READY, Status.STALE)
 
 
 def caught_up(
@@ -41,11 +39,11 @@ def caught_up(
 ) -> tuple[Envelope, ...]:
     """Return what brings a copy at ``token`` (None: that has nothing) up to what may be told. O(answer).
 
-    () where that cannot be said now: the room is not `readable`, or has changed in more than new messages since what
-    the log confirmed last. Ask again when either changes.
+    () where that cannot be said now: an image is needed and the room is not `complete`, or has changed in more than new
+    messages since what the log confirmed last. Ask again when either changes.
     """
     progress = manager.progress(room_id)
-    if progress is None or not readable(manager, room_id):
+    if progress is None or not progress.epoch or manager.tier(room_id) < Tier.BACKGROUND:
         return ()
     mark = manager.token(room_id).fingerprint
     ordinal = progress.ordinal if progress.seq == progress.told else None
@@ -53,6 +51,8 @@ def caught_up(
         missing = manager.since(room_id, token)
         if isinstance(missing, Missing) and (tier is Tier.ACTIVE or len(missing.entries) <= MAX_BRIEF):
             return of_missing(room_id, missing, now, answers=answers, fingerprint=mark, ordinal=ordinal)
+    if not complete(manager, room_id):
+        return ()
     image = told(manager.image(room_id), progress.told, user)
     if image is None:
         return ()

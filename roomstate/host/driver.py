@@ -144,6 +144,8 @@ class Driver(Readings):
         if isinstance(effect, OpenStream | CloseStream):
             self._streamed(effect, result)
             return
+        if isinstance(effect, RequestRecovery) and result == ():
+            return  # what answers it comes by `receive`; the manager asks again where it does not
         manager = self.manager
         try:
             if isinstance(result, Exception):

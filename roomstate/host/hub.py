@@ -18,7 +18,7 @@ from roomstate.host.connection import Connection
 from roomstate.host.driver import Outputs
 from roomstate.host.stream import Stream
 from roomstate.manager import RoomStateManager
-from roomstate.model import Status, Tier
+from roomstate.model import Tier
 from roomstate.position import Token
 from roomstate.sync.envelope import Envelope
 from roomstate.sync.frames import Ack
@@ -186,11 +186,6 @@ class Hub:
     def await_room(self, stream: Stream, room_id: str) -> None:
         """Let the stream look again when the room has changed."""
         self._stuck.setdefault(room_id, {})[stream] = None
-
-    def complete_now(self, room_id: str) -> bool:
-        """Whether a room holds all that its tier does, as far as can be known."""
-        held = self.manager.progress(room_id) is not None
-        return held and self.manager.status(room_id) in (Status.READY, Status.STALE)
 
     def withheld(self, span: Withheld) -> str:
         """Return a span as text."""

@@ -24,6 +24,7 @@ from roomstate.metrics import Measure
 from roomstate.model import Tier, check_id
 from roomstate.store.base import RoomStore
 from roomstate.sync.envelope import Envelope
+from roomstate.sync.strategies import Side
 from roomstate.updates import Update
 
 __all__ = ["RoomHost"]
@@ -238,6 +239,10 @@ class RoomHost(Driver):
         self._require_running()
         return self._carry(self.manager.discard(room_id, client_id, now=now), room_id, "discard")
 
+    async def resolve(self, conflict_id: int, choice: Side | Mapping[str, Any], *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.resolve`. Does not wait."""
+        return self._do(None, self.manager.resolve, conflict_id, choice, now=now)
+
     async def disconnected(self, room_id: str, *, now: float | None = None) -> Outputs:
         """See `RoomStateManager.disconnected`. Does not wait."""
         return self._do(room_id, self.manager.disconnected, room_id, now=now)
@@ -263,6 +268,10 @@ class RoomHost(Driver):
     async def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
         """Say why such an effect could not be carried out; see `RoomStateManager.fail`."""
         return self._do(None, self.manager.fail, request_id, error, now=now)
+
+    async def tick(self, *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.tick`: the host calls it by itself when it is due. Does not wait."""
+        return self._do(None, self.manager.tick, now=now)
 
     def changes(self, room_id: str | None = None) -> AsyncIterator[Change]:
         """Iterate over what changes from now on, in one room or in all: what happens before you look is one `Change`.

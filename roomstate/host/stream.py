@@ -30,8 +30,7 @@ class _Part(Struct):
     """One room of a stream: how far it has been given.
 
     ``behind``: it is to be brought up from ``token`` (None: by an image) before anything else of it is given.
-    ``incomplete``: what it was given is all that there was while the room's load had failed. ``beat_at`` is how much
-    the stream had given at the room's last heartbeat.
+    ``beat_at`` is how much the stream had given at the room's last heartbeat.
     """
 
     tier: Tier
@@ -40,7 +39,6 @@ class _Part(Struct):
     epoch: str = ""
     seq: int = 0
     answers: int | None = None
-    incomplete: bool = False
     beat_at: int = -1
 
 
@@ -61,7 +59,7 @@ class Stream(AsyncIterator[str]):
         self.given: int = 0
         self._hub, self._connection, self._first = hub, connection, first
         self._parts: dict[str, _Part] = {}
-        self._due: dict[str, None] = {}  # rooms that are behind, and may be readable
+        self._due: dict[str, None] = {}  # rooms that are behind, and may be brought up
         self._ready: deque[str] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._open = False
@@ -113,17 +111,9 @@ class Stream(AsyncIterator[str]):
             self._waiter.set_result(None)
 
     def look(self, room_id: str) -> None:
-        """Take note that a room may have become readable, or complete. O(1)."""
-        part = self._parts.get(room_id)
-        if part is None:
-            return
-        if part.behind:
+        """Take note that a room may be such now that it can be brought up. O(1)."""
+        if self._parts[room_id].behind:
             self._fall_behind(room_id)
-        elif part.incomplete and self._hub.complete_now(room_id):
-            part.token = None
-            self._fall_behind(room_id)
-        elif part.incomplete:
-            self._hub.await_room(self, room_id)
 
     def beat(self, room_id: str) -> None:
         """Renew the viewer's interest in a room for a client that reads; bring it back where it had lapsed. O(1).
@@ -205,12 +195,11 @@ class Stream(AsyncIterator[str]):
             del self._due[room_id]
             part = self._parts[room_id]
             envelopes = self._hub.catch_up(self, room_id, part.tier, part.token, part.answers)
-            if not envelopes or not self._hub.complete_now(room_id):
+            if not envelopes:
                 self._hub.await_room(self, room_id)
-            if envelopes:
+            else:
                 last = envelopes[-1]
                 part.epoch, part.seq, part.behind, part.answers = last.epoch, last.sequence_number, False, None
-                part.incomplete = not self._hub.complete_now(room_id)
                 self._ready.extend(encode(envelope).decode() for envelope in envelopes)
                 return True
         return False

@@ -16,6 +16,7 @@ from roomstate.manager import RoomStateManager
 from roomstate.model import Tier
 from roomstate.store.base import RoomStore
 from roomstate.sync.envelope import Envelope
+from roomstate.sync.strategies import Side
 from roomstate.updates import Update
 
 __all__ = ["Left", "SyncHost"]
@@ -198,6 +199,10 @@ class SyncHost(Readings):
     def discard(self, room_id: str, client_id: str, *, now: float | None = None) -> Outputs:
         """See `RoomStateManager.discard`."""
         return self._drive(self.manager.discard(room_id, client_id, now=now))
+
+    def resolve(self, conflict_id: int, choice: Side | Mapping[str, Any], *, now: float | None = None) -> Outputs:
+        """See `RoomStateManager.resolve`."""
+        return self._drive(self.manager.resolve(conflict_id, choice, now=now))
 
     def disconnected(self, room_id: str, *, now: float | None = None) -> Outputs:
         """See `RoomStateManager.disconnected`."""

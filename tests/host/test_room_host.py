@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -438,6 +439,22 @@ def test_options_belong_to_a_manager_that_is_made_here() -> None:
     assert roomstate.host.RoomHost is RoomHost
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         roomstate.host.Nothing  # noqa: B018
+
+
+def test_both_hosts_have_the_same_verbs() -> None:
+    def public(host: type) -> dict[str, list[str]]:
+        names = [name for name in dir(host) if not name.startswith("_") and callable(getattr(host, name))]
+        return {name: list(inspect.signature(getattr(host, name)).parameters) for name in names}
+
+    sync, asynchronous = public(SyncHost), public(RoomHost)
+    own = {name: asynchronous.pop(name) for name in ("changes", "confirmed", "connect", "loaded", "measures")}
+    assert all(own.values())
+    assert asynchronous == sync
+    verbs = {name for name in public(RoomStateManager) if name not in READ_ELSEWHERE}
+    assert verbs <= asynchronous.keys()
+
+
+READ_ELSEWHERE = {"check", "find", "head", "image", "interest", "progress", "since", "token", "weight"}
 
 
 # -- a replica ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,195 @@
+"""Replicas and their authority, each with a host of its own, over links and a store that come and go."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+
+from roomstate.effects import CloseStream, OpenStream, RequestRecovery, SendToAuthority, Sent
+from roomstate.errors import UnknownRoom
+from roomstate.host import RoomHost
+from roomstate.host.connection import Connection
+from roomstate.model import Message, Status, Tier
+from roomstate.sync.envelope import decode
+from roomstate.sync.frames import Ack, Interest, Request, Send
+from roomstate.updates import MessageAdded
+from tests.host.looping import run
+from tests.host.test_room_host import Flaky
+from tests.host.test_viewers import host_of, said
+
+ROOMS = [f"room {number}" for number in range(4)]
+TIERS = {"realtime": "ACTIVE", "heartbeat": "BACKGROUND"}
+
+
+class Link:
+    """A replica's transport: one connection to the authority's host at a time, or none."""
+
+    def __init__(self, authority: RoomHost, user: str) -> None:
+        self.authority, self.user = authority, user
+        self.replica: RoomHost = host_of(transport=self, role="replica", jitter=random.Random(user).random)
+        self.connection: Connection | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.acknowledged: set[str] = set()
+        self.count = 0
+
+    async def _frame(self, frame: Any) -> Any:
+        if self.connection is None:
+            raise ConnectionError("there is no link")
+        connection = self.connection
+        answer = await connection.receive(frame.to_json())
+        if connection is not self.connection:
+            raise ConnectionError("the link is gone")
+        return answer
+
+    async def open(self, effect: OpenStream) -> None:
+        await self._frame(Interest(effect.room_id, TIERS[effect.mode]))  # type: ignore[arg-type]
+
+    async def close(self, effect: CloseStream) -> None:
+        await self._frame(Interest(effect.room_id, None))
+
+    async def request_recovery(self, effect: RequestRecovery) -> tuple[Any, ...]:
+        token = effect.token.to_str() if effect.token is not None else None
+        await self._frame(Request(effect.room_id, effect.request_id, token))
+        return ()
+
+    async def send(self, effect: SendToAuthority) -> Sent:
+        echo = effect.echo
+        update = MessageAdded(Message(echo.client_id, echo.user, echo.content))
+        answer = await self._frame(Send(effect.room_id, echo.client_id, update))
+        if not isinstance(answer, Ack):
+            raise ConnectionError(str(answer))
+        self.acknowledged.add(answer.message_id)
+        return Sent(answer.message_id, answer.sequence_number)
+
+    async def _serve(self) -> None:
+        """What the link brings, as long as it holds."""
+        self.count += 1
+        async with self.authority.connect(f"{self.user} {self.count}", self.user, lambda *about: True) as connection:
+            async with connection.subscribe() as stream:
+                self.connection = connection
+                for room in self.replica.known():
+                    tier = self.replica.tier(room)
+                    if tier >= Tier.BACKGROUND:
+                        await self._frame(Interest(room, tier.name))  # type: ignore[arg-type]
+                        await self.replica.connected(room)
+                async for text in stream:
+                    await self.replica.receive(decode(text))
+
+    def up(self) -> None:
+        assert self.task is None
+        self.task = asyncio.ensure_future(self._serve())
+
+    async def down(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+            await asyncio.gather(self.task, return_exceptions=True)
+            self.task = self.connection = None
+            for room in self.replica.known():
+                if self.replica.tier(room) >= Tier.BACKGROUND:
+                    await self.replica.disconnected(room)
+
+
+def same(authority: RoomHost, link: Link, room: str) -> bool:
+    """Whether a replica has all that its authority has of a room."""
+    ours, theirs = authority.view(room), link.replica.view(room)
+    seen = (theirs.position, theirs.messages, dict(theirs.annotations), theirs.config, theirs.pending, theirs.gaps)
+    return seen == (ours.position, ours.messages, dict(ours.annotations), ours.config, (), ())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_all_copies_agree_when_links_and_store_have_come_and_gone(seed: int) -> None:
+    campaign(seed)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(6, 406))
+def test_all_copies_agree_whatever_comes_and_goes(seed: int) -> None:
+    campaign(seed)
+
+
+def campaign(seed: int) -> None:
+    """Three replicas and their authority through 150 things that happen; then all must agree within 14 seconds."""
+    chance = random.Random(seed)
+
+    async def main() -> None:
+        store = Flaky()
+        async with host_of(store, jitter=chance.random) as authority:
+            links = [Link(authority, name) for name in ("ada", "bob", "cy")]
+            for link in links:
+                await link.replica.__aenter__()
+                link.up()
+                for room in ROOMS:
+                    await link.replica.enter("me", room, user=link.user)
+            await asyncio.sleep(2)
+            for number in range(150):
+                await disturb(chance, store, links, number)
+            store.down, store.chance = False, 0.0
+            for link in links:
+                if link.task is None:
+                    link.up()
+            await asyncio.sleep(4)
+            pending = [link for link in links for room in ROOMS if link.replica.view(room).pending]
+            if pending:
+                await asyncio.sleep(10)  # the authority's word that sending again does no harm comes after 10 s
+            for room in ROOMS:
+                assert [link.user for link in links if not same(authority, link, room)] == [], room
+                assert all(link.replica.status(room) is Status.READY for link in links)
+            held = {message.id for room in ROOMS for message in authority.view(room).messages}
+            assert set().union(*(link.acknowledged for link in links)) <= held
+            assert len(held) > 60
+            for link in links:
+                await link.down()
+                await link.replica.close()
+                link.replica.manager.check()
+            authority.manager.check()
+
+    run(main)
+
+
+async def disturb(chance: random.Random, store: Flaky, links: list[Link], number: int) -> None:
+    """One thing that happens: mostly somebody writes."""
+    link, what = chance.choice(links), chance.random()
+    if what < 0.05:
+        store.down = not store.down
+    elif what < 0.08:
+        store.chance = chance.choice([0.0, 0.5])
+    elif what < 0.2 and link.task is None:
+        link.up()
+    elif what < 0.2:
+        await link.down()
+    else:
+        try:
+            await link.replica.send(chance.choice(ROOMS), f"text {number}", client_id=f"{link.user} {number}")
+        except UnknownRoom:
+            return
+    await asyncio.sleep(chance.choice([0.0, 0.01, 0.1, 1.0]))
+
+
+def test_a_room_goes_down_and_up_with_its_replica_s_interest() -> None:
+    async def main() -> None:
+        async with host_of() as authority:
+            link = Link(authority, "ada")
+            async with link.replica:
+                link.up()
+                await link.replica.enter("me", "rust", user="ada")
+                await asyncio.sleep(1)
+                await authority.publish("rust", said(1))
+                await link.replica.follow("me", "rust", user="ada")
+                await asyncio.sleep(1)
+                assert authority.manager.interest("ada 1", "rust") is Tier.BACKGROUND
+                await authority.publish("rust", said(2))
+                await asyncio.sleep(1)
+                assert len(link.replica.view("rust").messages) == 1
+                assert len(link.replica.gaps("rust")) == 1
+                await link.replica.enter("me", "rust", user="ada")
+                await asyncio.sleep(2)
+                assert same(authority, link, "rust")
+                await link.replica.leave("me", "rust")
+                await asyncio.sleep(1)
+                assert authority.manager.interest("ada 1", "rust") is Tier.UNLOADED
+                await link.down()
+
+    run(main)
