@@ -58,7 +58,7 @@ class _Resumes(_Frame, frozen=True):
 class Request(_Resumes, frozen=True):
     """A replica asks what it has missed since ``token``; None asks for an image.
 
-    The answer's envelopes carry ``request_id`` in their ``answers``.
+    The answer's last envelope carries ``request_id`` in its ``answers``.
     """
 
     NAME: ClassVar[str] = "room_state_request"

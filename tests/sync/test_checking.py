@@ -87,6 +87,14 @@ def test_a_hosts_own_fields_may_be_so_deep_and_no_deeper(raw: Callable[[Any], st
     assert (type(error), str(error)) == (Oversized, f"{where}: must be nested at most {MAX_DEPTH} deep")
 
 
+def test_what_could_be_read_but_not_written_is_too_deep(monkeypatch: pytest.MonkeyPatch) -> None:
+    def deep(where: str, fields: object) -> None:
+        raise RecursionError
+
+    monkeypatch.setattr("roomstate.sync.checking.check_kept", deep)  # near the end of Python's own stack
+    assert str(refusal(added(extra={"a": 1}))) == f"{DATA}.added_messages.extra: is nested too deeply"
+
+
 def test_wide_is_not_deep() -> None:
     check_kept("extra", {"a": [[]] * 1000, "b": [{}] * 1000})
 
