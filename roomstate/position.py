@@ -7,13 +7,14 @@ Intervals of positions are written ``(after, upto]``: they leave out ``after`` a
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 
 from msgspec import Struct
 
 from roomstate.errors import InvalidValue, Malformed
 from roomstate.model import Seq, check_bound, check_text
 
-__all__ = ["MAX_SEQ", "Gap", "Position", "Token"]
+__all__ = ["MAX_SEQ", "Gap", "Position", "Token", "above"]
 
 MAX_SEQ = 2**53 - 1
 """The largest seq: the largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
@@ -56,6 +57,17 @@ class Gap(Struct, frozen=True, gc=False):
 
     def __contains__(self, seq: int) -> bool:
         return self.after < seq <= self.upto
+
+
+def above(gaps: Iterable[Gap], floor: int) -> tuple[Gap, ...]:
+    """Return what of ``gaps`` lies above ``floor``. O(n).
+
+    >>> above((Gap(1, 3), Gap(4, 9)), 5)
+    (Gap(after=5, upto=9, cursor=None),)
+    """
+    return tuple(
+        gap if gap.after >= floor else Gap(floor, gap.upto, gap.cursor) for gap in gaps if gap.upto > floor
+    )
 
 
 class Token(Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from roomstate.errors import InvalidValue
 from roomstate.model import MAX_DEPTH, UNSTAMPED, Message, Tier, check_message, depth
 from roomstate.room.reduce import check_own
 from roomstate.sync.envelope import Envelope
-from roomstate.updates import KINDS, MessageAdded, Update
+from roomstate.updates import KINDS, MessageAdded, MessageEdited, Update
 
 __all__ = ["MAX_TIME", "MAX_UI_STATE", "checked", "envelopes", "instant", "json_value", "limit", "positive", "tier"]
 
@@ -62,7 +62,7 @@ def envelopes(room_id: str, value: tuple[object, ...]) -> tuple[Envelope, ...]:
 
 
 def checked(update: Update, now: float) -> Update:
-    """Return ``update``, its message stamped if it came without a time; raise ``InvalidValue`` unless all is in range.
+    """Return ``update``, stamped if its message or edit came without a time; raise ``InvalidValue`` unless all is in range.
 
     A message of an ordinary kind costs under a microsecond, other updates 2-3 µs: they go through JSON and back.
     """
@@ -78,6 +78,8 @@ def checked(update: Update, now: float) -> Update:
     if not same:
         raise InvalidValue(f"update.{kind.__name__}", "would come back from JSON as something else")
     check_own(f"update.{kind.__name__}", update)
+    if isinstance(update, MessageEdited) and update.edited_at is None:
+        return structs.replace(update, edited_at=datetime.fromtimestamp(now, UTC))  # the same for every copy
     return update
 
 

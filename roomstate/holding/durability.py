@@ -39,12 +39,14 @@ from roomstate.updates import (
     NotificationAdded,
     ReceiptRead,
     RoomConfigChanged,
+    StreamStatusChanged,
     TypingChanged,
     Update,
 )
 
 __all__ = ["Durability"]
 
+_SETTINGS = (RoomConfigChanged, ModerationConfigChanged, StreamStatusChanged)  # what nothing later would tell again
 _PER_ENTRY = 150  # bytes that an entry costs while it waits, beyond its message
 
 
@@ -174,7 +176,7 @@ class Durability:
         if holding.plain:
             holding.short -= 1  # it moved the head, and is counted here
         holding.touched = max(holding.touched, now)
-        if isinstance(update, (RoomConfigChanged, ModerationConfigChanged)):
+        if isinstance(update, _SETTINGS):
             holding.config_seq = holding.seq
         elif isinstance(update, MessageAdded) and self._house.foresight is not None:
             self._house.foresight.posted(holding.room_id, update.message.user, now)

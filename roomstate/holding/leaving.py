@@ -15,9 +15,10 @@ from roomstate.holding.marking import folded
 from roomstate.holding.record import Holding
 from roomstate.image import RoomImage
 from roomstate.model import RoomInfo, Status, Tier
+from roomstate.position import Gap, above
 from roomstate.residency.entry import Eviction
 from roomstate.room.passage import demoted, image_of
-from roomstate.room.states import ActiveRoom, CachedRoom
+from roomstate.room.states import ActiveRoom, CachedRoom, LiveRoom
 
 __all__ = ["Leaving"]
 
@@ -36,7 +37,7 @@ class Leaving:
         assert room is not None
         image = image_of(room, now, folded(holding.sync_reads()))
         if not (self._house.logged or room.timeline.by_time):
-            image = structs.replace(image, floor=room.held_after)
+            image = _begun_at(image, room.held_after)
         if holding.replica is not None or holding.echoes is not None:
             fingerprint = holding.replica.fingerprint if holding.replica is not None else ""
             image = structs.replace(image, pending=tuple(holding.echoes or ()), fingerprint=fingerprint)
@@ -70,9 +71,15 @@ class Leaving:
         if holding.saving is not None:
             holding.saving_bytes = max(0, before - holding.room.bytes)
         if not (house.logged or room.timeline.by_time):
-            holding.room.floor = holding.room.held_after
+            self._raise_floor(holding, holding.room)
         house.set_tier(holding.room_id, Tier.ACTIVE, Tier.BACKGROUND)
         holding.tier = Tier.BACKGROUND
+
+    def _raise_floor(self, holding: Holding, room: LiveRoom) -> None:
+        """Know nothing any more of what has left the window; what was missing of it stays uncounted for good."""
+        room.floor = room.held_after
+        holding.sync_reads().cut(_lost(room.gaps, room.floor))
+        room.gaps = above(room.gaps, room.floor)
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
@@ -190,3 +197,18 @@ class Leaving:
         house.counts["eviction", reason] += 1
         house.set_tier(room_id, Tier.CACHED, Tier.UNLOADED)
         house.out.append(Evicted(room_id, reason, size))
+
+
+def _lost(gaps: tuple[Gap, ...], floor: int) -> int:
+    """Return up to where gaps that begin below ``floor`` reach: what lies in them will not be filled."""
+    return max((gap.upto for gap in gaps if gap.after < floor), default=0)
+
+
+def _begun_at(image: RoomImage, floor: int) -> RoomImage:
+    """Return ``image`` as one that knows nothing at or below ``floor``."""
+    lost = _lost(image.gaps, floor)
+    markers = {
+        user: structs.replace(marker, cut=True) if marker.seq < lost else marker
+        for user, marker in image.markers.items()
+    }
+    return structs.replace(image, floor=floor, gaps=above(image.gaps, floor), markers=markers)

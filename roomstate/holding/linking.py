@@ -129,7 +129,7 @@ class Links(Answers):
         author = self._author(holding, user)
         name = client_id if client_id is not None else self._house.new_epoch()
         checks.json_value("extra", dict(extra or {}))
-        echo = Echo(name, author, content, sent_at=now, extra=dict(extra) if extra else EMPTY)
+        echo = Echo(name, author, content, sent_at=now, extra=dict(extra) if extra else EMPTY, tried_at=now)
         self._replicating.sending.send(holding, echo, now)
         return self._end(now)
 

@@ -88,7 +88,7 @@ class Replicating:
         assert room is not None
         verdict = replica.judge(room, envelope, asked=asked)
         if verdict is Verdict.ADOPT:
-            self._adopt(holding, envelope, now)
+            self._adopt(holding, envelope, now, asked=asked)
         elif verdict is Verdict.APPLY:
             self._apply(holding, room, envelope, now)
         elif verdict is Verdict.BEHIND:
@@ -177,7 +177,7 @@ class Replicating:
 
     # -- images ------------------------------------------------------------------------------------------------------
 
-    def _adopt(self, holding: Holding, envelope: Envelope, now: float) -> None:
+    def _adopt(self, holding: Holding, envelope: Envelope, now: float, *, asked: bool) -> None:
         """Take an image in place of what is held; what took no seq, and what users have read, goes on."""
         house, replica, old = self._house, holding.following(), holding.room
         assert old is not None
@@ -192,13 +192,15 @@ class Replicating:
         holding.room, holding.durable = room, room.head
         holding.audience_known = False
         replica.fingerprint, replica.suspect, replica.whole = envelope.fingerprint, False, False
-        replica.known = room.head if old.epoch != room.epoch else max(replica.known, room.head)
-        replica.adopted(room.epoch, now)
+        fell_back = old.epoch == room.epoch and replica.fell_back(old, room.head, asked=asked)
+        replica.known = max(replica.known, room.head) if old.epoch == room.epoch and not fell_back else room.head
+        replica.adopted(room.epoch, now, asked=asked, fell_back=fell_back)
         settle_awaited(holding)
-        if old.epoch not in ("", room.epoch):
+        is_anew = fell_back or old.epoch not in ("", room.epoch)
+        if is_anew:  # what was acknowledged may be lost with the end of the log, or all of it
             self.sending.restarted(holding)
         self._match(holding)
-        if old.epoch not in ("", room.epoch):
+        if is_anew:
             self.sending.resend(holding, now)
 
     def _tell_resync(self, holding: Holding, old: LiveRoom, room: LiveRoom) -> None:
@@ -229,12 +231,16 @@ class Replicating:
         replica = holding.following()
         if image is not None:
             replica.fingerprint = image.fingerprint
-            if image.pending:
-                holding.sending().restore(image.pending)
+            self.restore(holding, image)
             self._match(holding)
         self._drain(holding, now)
         self.resume(holding, now)
         self.sending.resend(holding, now)
+
+    def restore(self, holding: Holding, image: RoomImage) -> None:
+        """Take up again what was sent and not acknowledged when ``image`` was saved."""
+        if image.pending:
+            holding.sending().restore(image.pending)
 
     def abandon(self, holding: Holding, now: float) -> None:
         """Begin anew with nothing, and ask for a whole image: what the store had cannot be read."""
@@ -360,6 +366,7 @@ class Replicating:
 
     def connected(self, holding: Holding, now: float) -> None:
         """Note that the authority is reached again: ask for what was missed, and send what was not acknowledged."""
+        self._forget(holding)  # what was asked over the old link will not be answered
         self._house.set_status(holding, LoadingSignal.LINK_BACK)
         self._house.succeeded(holding, "recover")
         self.resume(holding, now)

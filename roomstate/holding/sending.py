@@ -105,7 +105,7 @@ class Sending:
         """Give up what was not acknowledged in time."""
         for request_id, client_id in tuple(holding.sends.items()):
             echo = holding.sending().get(client_id)
-            if echo is None or echo.sent_at + SEND_S <= now:
+            if echo is None or echo.tried_at + SEND_S <= now:
                 self._house.forget(request_id)
                 del holding.sends[request_id]
                 self._fail(holding, client_id, f"was not acknowledged within {SEND_S:g} s", True)
@@ -115,7 +115,7 @@ class Sending:
         """Look again when the next one may be given up, if any is waited for."""
         house = self._house
         waiting = [holding.sending().get(client_id) for client_id in holding.sends.values()]
-        times = [echo.sent_at + SEND_S for echo in waiting if echo is not None]
+        times = [echo.tried_at + SEND_S for echo in waiting if echo is not None]
         if times:
             house.due.set(("send", holding.room_id), min(times))
         else:

@@ -1,8 +1,10 @@
 """Conflicts in a replica's rooms: what the host's policy makes of two states, and choices that somebody is to make.
 
-A copy that was merely behind is in no conflict: what it held below the start of the authority's image it lets go, for
-what it has missed may have changed it. About the rest the policy decides. A choice is open for a while, with a default
-that stands at once; it never holds up the room.
+The log is the authority's: its messages stand as its image has them, and what the copy has heard since is applied to
+them again. What users here have written and it has not is an echo, and in no conflict. Only a host that gives messages a
+strategy of its own is asked about them; a copy that was merely behind has then let go of what it held below the start
+of the image, for what it has missed may have changed that. About the rest the policy decides. A choice is open for a
+while, with a default that stands at once; it never holds up the room.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from roomstate.errors import ConflictError
 from roomstate.holding.house import House
 from roomstate.holding.record import Holding
 from roomstate.image import RoomImage
+from roomstate.position import above
 from roomstate.room.passage import image_of, room_of
 from roomstate.room.states import LiveRoom
 from roomstate.sync.conflict import ConflictPolicy, Pending, detect, expire, resolve
-from roomstate.sync.strategies import Side
+from roomstate.sync.strategies import Side, fields_of
 
 __all__ = ["Settling"]
 
@@ -45,7 +48,9 @@ class Settling:
 
         Raises what a host's own strategy raises; nothing has changed then.
         """
-        conflict = detect(_vouched(image_of(old, now), image), image)
+        mine = image_of(old, now)
+        mine = _vouched(mine, image) if "messages" in self._policy.fields else _followed(mine, image)
+        conflict = detect(mine, image)
         if conflict is None:
             return image
         settled = self._policy.settle(conflict, now)
@@ -122,8 +127,13 @@ def _vouched(mine: RoomImage, theirs: RoomImage) -> RoomImage:
         seqs=mine.seqs[first:],
         held_after=max(mine.held_after, after),
         annotations={name: note for name, note in mine.annotations.items() if name in ids},
-        gaps=tuple(gap for gap in mine.gaps if gap.after >= after),
+        gaps=above(mine.gaps, after),
     )
+
+
+def _followed(mine: RoomImage, theirs: RoomImage) -> RoomImage:
+    """Return the copy's image with the authority's log in place of its own."""
+    return structs.replace(mine, **fields_of("messages", theirs))
 
 
 def _worth_telling(made: Decision) -> bool:

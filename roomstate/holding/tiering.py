@@ -198,8 +198,12 @@ class Tiering:
 
         Raises ``InvalidValue`` for what is no state of this room; nothing has changed then.
         """
-        live = holding.room
+        live, image = holding.room, result.image
         assert live is not None
+        if self._house.replica and image is not None and live.epoch not in ("", image.position.epoch):
+            self._replicating.restore(holding, image)
+            self.load_failed(holding, f"what was loaded is of epoch {image.position.epoch!r}", now)
+            return
         room, repeated = self._merged(holding, live, result, now)
         holding.load_id = 0
         if room.head < live.head:
@@ -275,6 +279,7 @@ class Tiering:
     def _carry_over(self, live: LiveRoom, room: LiveRoom) -> None:
         """Keep what only the live room knows: what took no seq."""
         room.changes = live.changes + 1
+        room.timeline.bury(live.timeline.tombstones)
         if live.notifications is not None:
             for note in live.notifications:
                 if room.notifications is None or note not in room.notifications:

@@ -136,7 +136,7 @@ def _live(holding: Holding, room: LiveRoom, logged: bool) -> RoomView:
         annotations=dict(room.timeline.annotations) if room.timeline.annotations else EMPTY,
         info=info,
         config=room.config,
-        moderation=active.moderation if active else EMPTY,
+        moderation=room.moderation,
         members=active.roster.members() if active else (),
         members_complete=active.roster.complete if active else False,
         presence=active.roster.presence if active else EMPTY,

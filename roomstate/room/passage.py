@@ -80,6 +80,7 @@ def image_of(room: LiveRoom, now: float, markers: Mapping[str, Marker] = EMPTY) 
         taken_at=now,
         info=room.summary,
         config=room.config,
+        moderation=room.moderation,
         messages=timeline.messages(),
         seqs=timeline.seqs(),
         annotations=dict(timeline.annotations) or EMPTY,
@@ -93,7 +94,7 @@ def image_of(room: LiveRoom, now: float, markers: Mapping[str, Marker] = EMPTY) 
         digest=room.digest.to_plain() if room.digest is not None else EMPTY,
     )
     if isinstance(room, ActiveRoom):
-        return structs.replace(image, moderation=room.moderation, ui_state=dict(room.ui_state) or EMPTY)
+        return structs.replace(image, ui_state=dict(room.ui_state) or EMPTY)
     return image
 
 
@@ -131,12 +132,13 @@ def room_of(image: RoomImage, tier: Tier, limits: Limits, make: MakeMessage | No
     for message_id, note in image.annotations.items():
         room.timeline.annotate(message_id, note)
     room.head, room.floor = image.position.seq, image.floor
-    room.info, room.config, room.gaps = image.info, image.config, image.gaps
+    room.info, room.gaps = image.info, image.gaps
+    room.config, room.moderation = image.config, image.moderation
     for notification in image.notifications:
         room.note(notification, limits)
     room.roster = Roster.of(image.members, image.presence, complete=image.members_complete)
     if isinstance(room, ActiveRoom):
-        room.moderation, room.ui_state = image.moderation, dict(image.ui_state)
+        room.ui_state = dict(image.ui_state)
     else:
         room.roster.forget_members()
     return room
@@ -174,6 +176,7 @@ def _cut(room: LiveRoom, blank: LiveRoom, entry: LogEntry, limits: Limits) -> Li
     """Return a room that begins right before ``entry``, and has only what does not depend on its messages."""
     added = 1 if isinstance(entry.update, MessageAdded) else 0
     fresh = empty(room.room_id, room.epoch, blank.tier, limits, head=entry.seq - 1, ordinal=entry.ordinal - added)
-    fresh.info, fresh.config, fresh.notifications = room.info, room.config, room.notifications
+    fresh.info, fresh.config, fresh.moderation = room.info, room.config, room.moderation
+    fresh.notifications = room.notifications
     fresh.floor, fresh.gaps = room.floor, room.gaps
     return fresh

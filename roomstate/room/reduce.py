@@ -119,6 +119,7 @@ _HELD_IN_BACKGROUND = (
     ReactionAdded,
     ReactionRemoved,
     RoomConfigChanged,
+    ModerationConfigChanged,
     StreamStatusChanged,
     CountsChanged,
     NotificationAdded,
@@ -350,8 +351,7 @@ def _room_config(room: LiveRoom, update: RoomConfigChanged, at: _Context) -> Cha
 
 
 def _moderation(room: LiveRoom, update: ModerationConfigChanged, at: _Context) -> Change:
-    if isinstance(room, ActiveRoom):
-        room.moderation = dict(update.config)
+    room.moderation = dict(update.config)
     return APPLIED
 
 

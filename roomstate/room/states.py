@@ -101,6 +101,7 @@ class LiveRoom(Struct, eq=False, gc=False):
     changes: int = 0
     info: RoomInfo = _NO_INFO
     config: RoomConfig = _NO_CONFIG
+    moderation: Mapping[str, Any] = EMPTY
     gaps: tuple[Gap, ...] = ()
     notifications: CircularBuffer[Notification] | None = None
     roster: Roster = field(default_factory=Roster)
@@ -133,10 +134,11 @@ class LiveRoom(Struct, eq=False, gc=False):
 
     @property
     def bytes(self) -> int:
-        """What the room holds in memory, in bytes, within 10 %. O(1)."""
+        """What the room holds in memory, in bytes, within 10 %. O(moderation)."""
         noted = len(self.notifications) * _NOTIFICATION_BYTES if self.notifications is not None else 0
         summed_up = self.digest.bytes if self.digest is not None else 0
-        return _ROOM_BYTES + self.timeline.bytes + self.roster.bytes + noted + summed_up
+        told = json_bytes(self.moderation) if self.moderation else 0
+        return _ROOM_BYTES + self.timeline.bytes + self.roster.bytes + noted + summed_up + told
 
     def note(self, notification: Notification, limits: Limits) -> None:
         """Keep a notification; the oldest beyond the bound goes. O(1)."""
@@ -157,16 +159,15 @@ class LiveRoom(Struct, eq=False, gc=False):
 
 
 class BackgroundRoom(LiveRoom, eq=False, gc=False):
-    """A followed room: the newest 50 messages, how many are present, the configuration, notifications."""
+    """A followed room: the newest 50 messages, how many are present, both configurations, notifications."""
 
 
 class ActiveRoom(LiveRoom, eq=False, gc=False):
-    """A room that somebody looks at: up to 1000 messages, the members, moderation, typing, and per-viewer UI state.
+    """A room that somebody looks at: up to 1000 messages, the members, typing, and per-viewer UI state.
 
     ``typing`` maps a user to the time at which they are taken to have stopped.
     """
 
-    moderation: Mapping[str, Any] = EMPTY
     typing: dict[str, float] = field(default_factory=dict)
     ui_state: dict[str, Any] = field(default_factory=dict)
 
@@ -175,7 +176,7 @@ class ActiveRoom(LiveRoom, eq=False, gc=False):
     @property
     def bytes(self) -> int:
         """What the room holds in memory, in bytes, within 10 %. O(moderation)."""
-        return super().bytes + 200 * (len(self.typing) + len(self.ui_state)) + json_bytes(self.moderation)
+        return super().bytes + 200 * (len(self.typing) + len(self.ui_state))
 
 
 class CachedRoom(Struct, frozen=True, eq=False):

@@ -79,7 +79,8 @@ class RoomStore(Protocol):
         """Keep ``data`` as the room's snapshot for ``tier`` (ACTIVE or BACKGROUND), taken at ``head``.
 
         Takes the place of the last one for that tier, unless that was taken at a higher seq: then nothing changes and
-        the result is False.
+        the result is False. A room without a log is somebody's copy of another's room: there a snapshot of another
+        epoch takes the place of everything, for positions of two epochs cannot be compared.
         """
         ...
 

@@ -6,7 +6,8 @@ import threading
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from copy import copy
+from typing import Final, Self
 
 import attrs
 from sortedcontainers import SortedDict
@@ -20,6 +21,7 @@ from roomstate.store.rows import (
     End,
     Row,
     advance,
+    anew,
     decode,
     nothing,
     repeats,
@@ -39,6 +41,10 @@ class _Room:
     rows: list[Row] = attrs.field(factory=list)
     ids: dict[str, int] = attrs.field(factory=dict)
     snapshots: dict[Tier, tuple[Head, bytes]] = attrs.field(factory=dict)
+
+    def copy(self) -> _Room:
+        """Return a room that holds the same. O(n)."""
+        return _Room(self.end, self.rows.copy(), self.ids.copy(), self.snapshots.copy())
 
     def at(self, seq: int) -> int:
         """Index of the first row above ``seq``. O(log n)."""
@@ -82,6 +88,15 @@ class MemoryStore:
         self._dictionaries: dict[str, bytes] = {}
         self._lock = threading.Lock()
         self._closed = False
+
+    def copy(self) -> Self:
+        """Return a store that holds the same and goes on by itself: what a replica of this one would have. O(rows)."""
+        with self._open():
+            other = copy(self)
+            other._rooms = SortedDict({room_id: room.copy() for room_id, room in self._rooms.items()})
+            other._dictionaries = dict(self._dictionaries)
+            other._lock = threading.Lock()
+            return other
 
     @contextmanager
     def _open(self) -> Iterator[None]:
@@ -132,10 +147,13 @@ class MemoryStore:
         check_snapshot(room_id, tier, head, data)
         with self._open():
             room = self._rooms.get(room_id) or _Room()
-            last = room.snapshots.get(tier)
-            if last and last[0].position.seq > head.position.seq:
+            begins = anew(room.end, head)
+            replaced = room.snapshots if begins else {t: held for t, held in room.snapshots.items() if t is tier}
+            if not begins and any(last.position.seq > head.position.seq for last, _ in replaced.values()):
                 return False
-            self._take(len(data) - (len(last[1]) if last else 0))
+            self._take(len(data) - sum(len(old) for _, old in replaced.values()))
+            if begins:
+                room.end, room.snapshots = None, {}
             room.snapshots[tier] = (head, bytes(data))
             if room.end is None or room.end.seq < head.position.seq:
                 logged = room.end.logged if room.end else 0

@@ -156,6 +156,11 @@ def advance(end: End | None, epoch: str, last: Row) -> End:
     return End(epoch, last.seq, last.ordinal, last.seq)
 
 
+def anew(end: End | None, head: Head) -> bool:
+    """Whether a snapshot at ``head`` begins a room anew that ended at ``end``: it has no log, and its epoch is over."""
+    return end is not None and end.logged == 0 and end.epoch != head.position.epoch
+
+
 def repeats(room_id: str, stored: Row | None, offered: Row) -> bool:
     """Whether an entry that the log has already holds nothing, because its message was repeated.
 

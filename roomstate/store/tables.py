@@ -15,7 +15,7 @@ from roomstate.errors import DamagedStore
 from roomstate.model import Tier
 from roomstate.position import MAX_SEQ
 from roomstate.store.base import best_tier
-from roomstate.store.rows import End, Row, advance, nothing, repeats, sound, split
+from roomstate.store.rows import End, Row, advance, anew, nothing, repeats, sound, split
 
 __all__ = [
     "SET_ASIDE",
@@ -139,6 +139,9 @@ def save_snapshot(connection: sqlite3.Connection, room_id: str, tier: Tier, head
     """Keep a snapshot; see `RoomStore.save_snapshot`."""
     found = find(connection, room_id)
     (epoch, seq), ordinal = (head.position.epoch, head.position.seq), head.ordinal
+    if found is not None and anew(found.end, head):
+        connection.execute("DELETE FROM snapshot WHERE room = ?", (found.key,))
+        found = found._replace(end=End(epoch, -1))
     if found is not None and _snapshots(connection, found.key).get(tier, 0) > seq:
         return False
     end = found.end if found else End(epoch, 0)

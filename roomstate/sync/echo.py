@@ -102,7 +102,7 @@ class Echoes:
             raise RoomBusy("echoes", f"{len(self)} of {self._bytes} bytes are pending already")
 
     def retry(self, client_id: str, now: float) -> Echo:
-        """Return the echo as it was before it failed, ``sent_at`` ``now``, for the caller to send; it keeps its place.
+        """Return the echo as it was before it failed, ``tried_at`` ``now``, for the caller to send; it keeps its place.
 
         Sending twice is harmless where the authority knows the client id. Raises ``InvalidValue``, and has changed
         nothing, for one that is not pending, that is acknowledged, or whose failure was said to be for good.
@@ -114,7 +114,7 @@ class Echoes:
             raise InvalidValue("client_id", f"{client_id!r} is acknowledged as {echo.message_id!r}")
         if not echo.retryable:
             raise InvalidValue("client_id", f"{client_id!r} cannot be sent again: {echo.failed}")
-        return self._change(echo, sent_at=now, failed="")
+        return self._change(echo, tried_at=now, failed="")
 
     def discard(self, client_id: str) -> Echo | None:
         """Show it no longer; return it, or None where it is not pending. Should it arrive after all, it is shown."""
@@ -265,8 +265,9 @@ class Echoes:
 def _check(echo: Echo) -> None:
     check_id("echo.client_id", echo.client_id)
     check_message(Message(echo.client_id, echo.user, echo.content, UNSTAMPED, (), echo.extra))
-    if not isfinite(echo.sent_at):
-        raise InvalidValue("echo.sent_at", f"must be a finite number of seconds, got {echo.sent_at!r}")
+    for where, at in (("echo.sent_at", echo.sent_at), ("echo.tried_at", echo.tried_at)):
+        if not isfinite(at):
+            raise InvalidValue(where, f"must be a finite number of seconds, got {at!r}")
 
 
 def _size(echo: Echo) -> int:

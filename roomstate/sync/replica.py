@@ -136,9 +136,15 @@ class RoomReplica:
             return Verdict.ADOPT
         if envelope.epoch != room.epoch:
             return Verdict.ADOPT if asked else Verdict.OTHER_EPOCH
-        if envelope.sequence_number > room.head or (asked and self._reaches(room, envelope.sequence_number)):
+        if envelope.sequence_number > room.head or (asked and self._answers(room, envelope.sequence_number)):
             return Verdict.ADOPT
         return Verdict.DUPLICATE
+
+    def _answers(self, room: LiveRoom, seq: int) -> bool:
+        """Whether an image at ``seq`` serves as the answer: with what was kept since it reaches the head of the copy, or
+        the authority has fallen back to it.
+        """
+        return self.fell_back(room, seq, asked=True) or self._reaches(room, seq)
 
     def _reaches(self, room: LiveRoom, seq: int) -> bool:
         """Whether an image at ``seq`` and what was kept since it was asked for reach the head of the copy."""
@@ -179,10 +185,22 @@ class RoomReplica:
         if self.whole and self.request_id and len(self._kept) < MAX_EARLY:
             self._kept.append(envelope)
 
-    def adopted(self, epoch: str, now: float) -> None:
-        """Let what was kept wait again, to be applied to the image that has come; of other epochs nothing. O(n)."""
-        kept, self._kept = self._kept, []
-        self._retain([waiting for waiting in self._early if waiting.envelope.epoch == epoch])
+    def fell_back(self, room: LiveRoom, seq: int, *, asked: bool) -> bool:
+        """Whether an image at ``seq`` of the copy's own epoch lies before where the copy was when it asked for it.
+
+        Then the authority has lost the end of its log: the failover of a replicated store.
+        """
+        return asked and self.asked_from is not None and seq < min(self.asked_from.seq, room.head)
+
+    def adopted(self, epoch: str, now: float, *, asked: bool, fell_back: bool) -> None:
+        """Let what was kept wait again, to be applied to the image that has come; of other epochs nothing. O(n).
+
+        What came before the question that the image answers is in it, or was never given out.
+        """
+        kept, self._kept = [] if fell_back else self._kept, []
+        since = self.asked_at if asked else float("-inf")
+        early = [waiting for waiting in self._early if waiting.at > since and waiting.envelope.epoch == epoch]
+        self._retain(early)
         for envelope in kept:
             if envelope.epoch == epoch:
                 self.hold(envelope, now)
@@ -209,15 +227,12 @@ class RoomReplica:
     def trust(self, epoch: str, seq: int) -> None:
         """Believe an answer: when it was asked for the authority was at ``seq`` of ``epoch``, and not further. O(n).
 
-        What came before the question, and lies beyond the answer or in another epoch, was never given out.
+        What came before the question is known by now, or was never given out.
         """
-        self.known, self.suspect = seq, False
-        kept = []
-        for waiting in self._early:
-            envelope = waiting.envelope
-            if waiting.at > self.asked_at or (envelope.epoch == epoch and envelope.previous <= seq):
-                kept.append(waiting)
-                self.known = max(self.known, envelope.sequence_number if envelope.epoch == epoch else 0)
+        self.suspect = False
+        kept = [waiting for waiting in self._early if waiting.at > self.asked_at]
+        ahead = [waiting.envelope.sequence_number for waiting in kept if waiting.envelope.epoch == epoch]
+        self.known = max([seq, *ahead])
         self.dropped += len(self._early) - len(kept)
         self._retain(kept)
 

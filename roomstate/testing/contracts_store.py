@@ -227,6 +227,15 @@ class StoreContract:
         assert store.save_snapshot("a", Tier.ACTIVE, head(6), b"again") is True
         assert store.load_snapshot("a", Tier.ACTIVE) == b"again"
 
+    def test_where_there_is_no_log_a_snapshot_of_another_epoch_replaces_everything(self) -> None:
+        store = self.make()
+        store.save_snapshot("a", Tier.ACTIVE, head(9, "e1"), b"deep")
+        store.save_snapshot("a", Tier.BACKGROUND, head(10, "e1"), b"brief")
+        assert store.save_snapshot("a", Tier.BACKGROUND, head(2, "e2"), b"other") is True
+        assert store.head("a") == head(2, "e2")
+        assert store.load_snapshot("a", Tier.ACTIVE) == b"other"
+        assert store.save_snapshot("a", Tier.BACKGROUND, head(1, "e2"), b"older") is False
+
     def test_a_snapshot_beyond_the_log_is_the_head(self) -> None:
         store = self.filled()
         store.save_snapshot("a", Tier.ACTIVE, head(20), b"far")

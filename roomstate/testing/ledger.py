@@ -1,0 +1,118 @@
+"""What really happened in a simulated world: every entry of every log, as it was given out, and what was promised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from msgspec import Struct, field
+
+from roomstate.effects import Appended, LogEntry
+from roomstate.manager import RoomStateManager
+from roomstate.model import Tier
+from roomstate.store.memory import MemoryStore
+from roomstate.updates import LOGGED, MessageAdded, MessageRemoved, Update
+
+__all__ = ["Book", "Ledger", "LedgerStore", "Witness"]
+
+
+class Book(Struct, eq=False):
+    """The log of one room in one epoch. ``forked``: it fell back once, and went on with other content."""
+
+    updates: dict[int, Update] = field(default_factory=dict)
+    added: dict[str, int] = field(default_factory=dict)  # id -> the seq at which its message was added
+    removed: dict[str, int] = field(default_factory=dict)  # id -> the seq at which it was removed first
+    forked: bool = False
+
+    def write(self, seq: int, update: Update) -> None:
+        """Write an entry down. O(1)."""
+        self.updates[seq] = update
+        if isinstance(update, MessageAdded):
+            self.added.setdefault(update.message.id, seq)
+        elif isinstance(update, MessageRemoved):
+            self.removed.setdefault(update.message_id, seq)
+
+
+class Ledger:
+    """The books of all rooms, by room and epoch; which epoch is the current one; and what clients were promised.
+
+    ``acknowledged`` has (room, message id) of every message that a client was told is safe.
+    """
+
+    def __init__(self) -> None:
+        self.books: dict[tuple[str, str], Book] = {}
+        self.epochs: dict[str, str] = {}
+        self.acknowledged: dict[tuple[str, str], None] = {}
+
+    def book(self, room_id: str, epoch: str) -> Book:
+        """Return the book of a room's epoch, a new one where there is none."""
+        return self.books.setdefault((room_id, epoch), Book())
+
+    def current(self, room_id: str) -> Book:
+        """Return the book that is written in now."""
+        return self.book(room_id, self.epochs.get(room_id, ""))
+
+    def write(self, room_id: str, epoch: str, entries: Iterable[LogEntry], repeated: Sequence[int] = ()) -> None:
+        """Write down what the log has taken. ``repeated`` are seqs that hold nothing."""
+        self.epochs[room_id] = epoch
+        book = self.book(room_id, epoch)
+        for entry in entries:
+            if entry.seq not in repeated and entry.seq not in book.updates:
+                book.write(entry.seq, entry.update)
+
+    def promise(self, room_id: str, message_id: str) -> None:
+        """Note that a client was told that its message is safe. A word from before a fall-back counts no more."""
+        book = self.current(room_id)
+        if not book.forked or message_id in book.added or message_id in book.removed:
+            self.acknowledged[room_id, message_id] = None
+
+    def lose(self) -> None:
+        """Forget what was promised: the log is gone, and with it what was in it."""
+        self.acknowledged.clear()
+        self.epochs.clear()
+
+    def fall_back(self, heads: dict[str, int]) -> None:
+        """Take back what lies above ``heads`` (by room) in the current books: the store has fallen back to there."""
+        for room_id, epoch in self.epochs.items():
+            head = heads.get(room_id, 0)
+            old = self.book(room_id, epoch)
+            book = self.books[room_id, epoch] = Book(forked=old.forked or any(seq > head for seq in old.updates))
+            for seq, update in old.updates.items():
+                if seq <= head:
+                    book.write(seq, update)
+        old, self.acknowledged = self.acknowledged, {}
+        for room_id, message_id in old:
+            self.promise(room_id, message_id)
+
+
+class LedgerStore(MemoryStore):
+    """A store whose log goes into a ledger as well."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
+        self._ledger = ledger
+
+    def append(self, room_id: str, epoch: str, entries: Sequence[LogEntry]) -> Appended:
+        """See `RoomStore`."""
+        appended = super().append(room_id, epoch, entries)
+        self._ledger.write(room_id, epoch, entries, appended.repeated)
+        return appended
+
+
+class Witness:
+    """Stands before a manager without a log, and writes down what `publish` gives a seq; all else passes through."""
+
+    def __init__(self, manager: RoomStateManager, ledger: Ledger) -> None:
+        self._manager = manager
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._manager, name)
+
+    def publish(self, room_id: str, update: Update, *, now: float | None = None) -> Any:
+        """See `RoomStateManager.publish`."""
+        outputs = self._manager.publish(room_id, update, now=now)
+        if type(update) in LOGGED and self._manager.tier(room_id) >= Tier.BACKGROUND:
+            token = self._manager.token(room_id)
+            self._ledger.write(room_id, token.epoch, (LogEntry(token.seq, 0, update),))
+        return outputs
