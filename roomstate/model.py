@@ -335,9 +335,9 @@ class Annotation(Struct, frozen=True, gc=False, omit_defaults=True):
 class Echo(Struct, frozen=True, gc=False, omit_defaults=True):
     """A message that a client has sent and not yet seen come back: shown meanwhile, after all that has arrived.
 
-    ``client_id`` is its own name for it, unique in its room. ``sent_at`` is when it was sent first, and becomes the
-    message's time, however often it is sent: so the authority knows a repetition. ``tried_at`` is when it was sent last.
-    Both are in seconds since 1970.
+    ``client_id`` is its own name for it, unique in its room. ``sent_at`` is when it was sent first: the message's time,
+    however often it is sent, so that the authority knows a repetition. ``tried_at`` is when it was sent last; both are
+    in seconds since 1970.
     ``message_id`` and ``seq`` are what the authority has acknowledged it as ("" and 0 before). ``failed`` says why it
     was not taken ("" where it was not refused), and ``retryable`` whether sending it again may help.
     """

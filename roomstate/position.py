@@ -65,9 +65,7 @@ def above(gaps: Iterable[Gap], floor: int) -> tuple[Gap, ...]:
     >>> above((Gap(1, 3), Gap(4, 9)), 5)
     (Gap(after=5, upto=9, cursor=None),)
     """
-    return tuple(
-        gap if gap.after >= floor else Gap(floor, gap.upto, gap.cursor) for gap in gaps if gap.upto > floor
-    )
+    return tuple(gap if gap.after >= floor else Gap(floor, gap.upto, gap.cursor) for gap in gaps if gap.upto > floor)
 
 
 class Token(Struct, frozen=True, gc=False):

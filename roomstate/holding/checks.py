@@ -62,7 +62,7 @@ def envelopes(room_id: str, value: tuple[object, ...]) -> tuple[Envelope, ...]:
 
 
 def checked(update: Update, now: float) -> Update:
-    """Return ``update``, stamped if its message or edit came without a time; raise ``InvalidValue`` unless all is in range.
+    """Return ``update``, stamped if its message or edit came without a time; raise ``InvalidValue`` unless it is sound.
 
     A message of an ordinary kind costs under a microsecond, other updates 2-3 µs: they go through JSON and back.
     """

@@ -28,7 +28,7 @@ from roomstate.room.tiers import LoadingSignal
 from roomstate.sync.conflict import ConflictPolicy
 from roomstate.sync.envelope import Envelope
 from roomstate.sync.payloads import BulkSync, Heartbeat
-from roomstate.sync.replica import Verdict
+from roomstate.sync.replica import RoomReplica, Verdict
 from roomstate.updates import EPHEMERAL, MessageAdded, MessageRemoved, PresenceChanged, TypingChanged, Update
 
 __all__ = ["Replicating"]
@@ -165,6 +165,7 @@ class Replicating:
 
     def _withhold(self, holding: Holding, room: LiveRoom, gap: Gap) -> None:
         """Note that the authority has kept something back: it is a gap, which an image fills."""
+        holding.following().kept_back = True
         last = room.gaps[-1] if room.gaps else None
         if last is not None and last.upto == gap.after:
             room.gaps = (*room.gaps[:-1], Gap(last.after, gap.upto))
@@ -192,6 +193,7 @@ class Replicating:
         holding.room, holding.durable = room, room.head
         holding.audience_known = False
         replica.fingerprint, replica.suspect, replica.whole = envelope.fingerprint, False, False
+        replica.kept_back = False
         fell_back = old.epoch == room.epoch and replica.fell_back(old, room.head, asked=asked)
         replica.known = max(replica.known, room.head) if old.epoch == room.epoch and not fell_back else room.head
         replica.adopted(room.epoch, now, asked=asked, fell_back=fell_back)
@@ -316,7 +318,7 @@ class Replicating:
         """See what is missing now, and ask for it: at once, in a short while, or not again so soon."""
         house, replica, room = self._house, holding.following(), holding.room
         assert room is not None
-        if not (replica.lacks(room) or replica.whole or len(replica)):
+        if not (replica.lacks(room) or replica.whole or len(replica) or _wants_more(room, replica)):
             self._caught_up(holding, now)
         elif not replica.request_id and ("recover", holding.room_id) not in house.due:
             if replica.suspect or replica.whole or room.epoch == "":
@@ -344,7 +346,7 @@ class Replicating:
         if kind == "recover" and replica.request_id:
             self.failed(holding, "was not answered in time", now)
         elif kind == "early" or replica.lacks(holding.room) or replica.whole:
-            self._ask(holding, now)
+            self._ask(holding, now, whole=_wants_more(holding.room, replica))
         else:
             holding.failures.pop("recover", None)
 
@@ -371,6 +373,11 @@ class Replicating:
         self._house.succeeded(holding, "recover")
         self.resume(holding, now)
         self.sending.resend(holding, now)
+
+
+def _wants_more(room: LiveRoom, replica: RoomReplica) -> bool:
+    """Whether an authority withholds what this tier holds: to it the room's viewers here seem to only follow it."""
+    return replica.kept_back and isinstance(room, ActiveRoom)
 
 
 def _told(envelope: Envelope) -> int:

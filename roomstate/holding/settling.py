@@ -1,10 +1,10 @@
 """Conflicts in a replica's rooms: what the host's policy makes of two states, and choices that somebody is to make.
 
 The log is the authority's: its messages stand as its image has them, and what the copy has heard since is applied to
-them again. What users here have written and it has not is an echo, and in no conflict. Only a host that gives messages a
-strategy of its own is asked about them; a copy that was merely behind has then let go of what it held below the start
-of the image, for what it has missed may have changed that. About the rest the policy decides. A choice is open for a
-while, with a default that stands at once; it never holds up the room.
+them again. What users here have written and it has not is an echo, and in no conflict. Only where a host gives messages
+a strategy of its own is that asked about them; a copy that was merely behind has then let go of what it held below the
+start of the image, for what it has missed may have changed that. About the rest the policy decides. A choice is open
+for a while, with a default that stands at once; it never holds up the room.
 """
 
 from __future__ import annotations

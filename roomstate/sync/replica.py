@@ -60,8 +60,8 @@ class RoomReplica:
     ``known`` is the last seq that the authority is known to have given out; ``fingerprint`` is that of the entry at the
     copy's head. ``request_id`` is the recovery that is under way (0: none), asked for at ``asked_at`` from
     ``asked_from``; ``whole`` says that an image is wanted. ``suspect`` says that there is reason to ask: another epoch
-    was heard of, something could not wait, or nobody has answered. ``told`` is the gap at the head that hosts were told
-    of. ``dropped`` counts envelopes that were not believed, or did not fit.
+    was heard of, something could not wait, or nobody has answered; ``kept_back``, that something was withheld. ``told``
+    is the gap at the head that hosts were told of. ``dropped`` counts envelopes that were not believed, or did not fit.
     """
 
     __slots__ = (
@@ -73,6 +73,7 @@ class RoomReplica:
         "asked_from",
         "dropped",
         "fingerprint",
+        "kept_back",
         "known",
         "request_id",
         "suspect",
@@ -88,6 +89,7 @@ class RoomReplica:
         self.asked_from: Position | None = None
         self.whole: bool = False
         self.suspect: bool = False
+        self.kept_back: bool = False
         self.dropped: int = 0
         self.told: Gap | None = None
         self._early: list[_Waiting] = []
@@ -141,8 +143,9 @@ class RoomReplica:
         return Verdict.DUPLICATE
 
     def _answers(self, room: LiveRoom, seq: int) -> bool:
-        """Whether an image at ``seq`` serves as the answer: with what was kept since it reaches the head of the copy, or
-        the authority has fallen back to it.
+        """Whether an image at ``seq`` serves as the answer.
+
+        It does where it reaches the head of the copy with what was kept since, or the authority has fallen back to it.
         """
         return self.fell_back(room, seq, asked=True) or self._reaches(room, seq)
 
@@ -199,7 +202,7 @@ class RoomReplica:
         """
         kept, self._kept = [] if fell_back else self._kept, []
         since = self.asked_at if asked else float("-inf")
-        early = [waiting for waiting in self._early if waiting.at > since and waiting.envelope.epoch == epoch]
+        early = [waiting for waiting in self._early if waiting.at >= since and waiting.envelope.epoch == epoch]
         self._retain(early)
         for envelope in kept:
             if envelope.epoch == epoch:
@@ -230,7 +233,11 @@ class RoomReplica:
         What came before the question is known by now, or was never given out.
         """
         self.suspect = False
-        kept = [waiting for waiting in self._early if waiting.at > self.asked_at]
+        kept = [
+            waiting
+            for waiting in self._early
+            if waiting.at > self.asked_at or (waiting.at == self.asked_at and waiting.envelope.epoch == epoch)
+        ]
         ahead = [waiting.envelope.sequence_number for waiting in kept if waiting.envelope.epoch == epoch]
         self.known = max([seq, *ahead])
         self.dropped += len(self._early) - len(kept)

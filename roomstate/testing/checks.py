@@ -99,9 +99,9 @@ def _check_prefix(book: Book, image: RoomImage, held: dict[str, int], where: str
 
 
 def check_healed(world: World, *, settled: bool = True) -> None:
-    """Check that every copy is as the authority's room, and that as its log; ``settled``: all must be ACTIVE, no echo wait.
+    """Check that every copy is as the authority's room, and that as its log. O(everything).
 
-    O(everything).
+    ``settled``: every room must be ACTIVE everywhere, and no echo may wait; else only rooms that are ACTIVE count.
     """
     check_copies(world)
     for end in world.ends:
@@ -197,7 +197,7 @@ def _check_authority(world: World, room_id: str) -> None:
 
 
 def _is_unsure(book: Book, name: str) -> bool:
-    """Whether a message was removed so long before it came that the authority may have forgotten: tombstones are bounded."""
+    """Whether a message was removed so long before it came that it may be forgotten: tombstones are bounded."""
     return 0 < book.removed.get(name, 0) < book.added.get(name, 0) - _REMEMBERED
 
 

@@ -18,6 +18,7 @@ from roomstate.updates import MessageAdded
 
 __all__ = ["Client"]
 
+
 class Client(BaseEnd):
     """A replica's end. ``reply``: what comes in one packet and answers a request is handed over as one answer."""
 

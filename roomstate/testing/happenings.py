@@ -40,7 +40,7 @@ _STATES: Final = ("online", "away", "busy", "offline")
 
 
 def happen(world: World, event: Event) -> None:
-    """Let an event happen in its time. What an end refuses with a `RoomStateError` is counted, and no fault. O(world)."""
+    """Let an event happen in its time. That an end refuses it with a `RoomStateError` is counted, and no fault."""
     world.dice.seed(event.dice)
     world.wait(event.wait)
     try:
@@ -91,7 +91,7 @@ UPDATES: Final[dict[str, Callable[[World, Event], Update]]] = {
     "rename": lambda world, event: UserUpdated(_known_user(event)),
     "status": lambda world, event: StreamStatusChanged(("live", "offline")[event.number % 2]),
     "count": lambda world, event: CountsChanged(user_count=event.number),
-    "presence": lambda world, event: PresenceChanged(_user(event), _STATES[event.number % 4]),  # type: ignore[arg-type]
+    "presence": lambda world, event: PresenceChanged(_user(event), _STATES[event.number % 4]),
     "typing": lambda world, event: TypingChanged(_user(event), float(event.number % 3 * 3)),
     "receipt": lambda world, event: ReceiptRead(_user(event), event.name),
     "notify": _notification,

@@ -80,8 +80,8 @@ class Ledger:
             for seq, update in old.updates.items():
                 if seq <= head:
                     book.write(seq, update)
-        old, self.acknowledged = self.acknowledged, {}
-        for room_id, message_id in old:
+        promised, self.acknowledged = self.acknowledged, {}
+        for room_id, message_id in promised:
             self.promise(room_id, message_id)
 
 

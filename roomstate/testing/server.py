@@ -24,7 +24,7 @@ __all__ = ["Server"]
 
 
 class _Sent(Struct, eq=False):
-    """A message that clients have sent: as what each calls it, and the seq up to which the log must reach (0: not known)."""
+    """A message that clients have sent: what each calls it, and the seq that the log must reach (0: not known yet)."""
 
     peers: dict[str, str] = field(default_factory=dict)
     seq: int = 0
@@ -161,14 +161,14 @@ class Server(BaseEnd):
                         self._answer(peer, frame)
 
     def _answer(self, peer: str, frame: Request) -> None:
-        room_id, now = frame.room_id, self.outside.now()
-        here = self.manager.token(room_id)
+        room_id, asked, now = frame.room_id, frame.request_id, self.outside.now()
+        mark = self.manager.token(room_id).fingerprint
         missing = self.manager.since(room_id, frame.token) if frame.token is not None else None
-        mark = {"answers": frame.request_id, "fingerprint": here.fingerprint}
         if isinstance(missing, Missing):
-            envelopes = of_missing(room_id, missing, now, **mark)
+            envelopes = of_missing(room_id, missing, now, answers=asked, fingerprint=mark)
         else:
-            envelopes = (of_image(self.manager.image(room_id), now, user=peer, viewer=peer, **mark),)
+            image = self.manager.image(room_id)
+            envelopes = (of_image(image, now, user=peer, viewer=peer, answers=asked, fingerprint=mark),)
         frames = tuple(encode(envelope) for envelope in envelopes)
         for part in (frames,) if self._reply else [(raw,) for raw in frames]:
             self.outside.send(peer, part)

@@ -48,14 +48,13 @@ class Result(Struct, frozen=True):
 
 
 class Failed(AssertionError):
-    """A run ended in something that must not be. ``event`` is the number of events done, ``fault`` one word for it.
+    """A run ended in something that must not be: ``fault`` is one word for it, ``event`` the number of events done.
 
     ``simulator`` runs what has led there; `Simulator.shrink` makes it small.
     """
 
-    def __init__(self, simulator: Simulator, event: int, error: Exception) -> None:
-        fault = error.fault if isinstance(error, Diverged) else type(error).__name__
-        super().__init__(f"seed {simulator.seed}, after {event} events: {error or type(error).__name__}")
+    def __init__(self, simulator: Simulator, event: int, fault: str, reason: str) -> None:
+        super().__init__(f"seed {simulator.seed}, after {event} events: {reason}")
         self.simulator: Simulator = simulator
         self.event: int = event
         self.fault: str = fault
@@ -64,10 +63,10 @@ class Failed(AssertionError):
 class Simulator:
     """A world of its own for every run, and what happens in it: ``events`` events, drawn from ``seed``.
 
-    ``authority`` and ``replica`` make the managers, ``server`` and ``client`` the ends that drive them: by default those
-    of roomstate. Put your own in their place to test them (`testing.ends.End`). ``options`` fixes what the world is like;
-    None lets the seed say. ``schedule`` is played instead of one that is drawn. Raises ``InvalidValue`` for a count
-    below 1.
+    ``authority`` and ``replica`` make the managers, ``server`` and ``client`` the ends that drive them: by default
+    those of roomstate. Put your own in their place to test them (`testing.ends.End`). ``options`` fixes what the world
+    is like; None lets the seed say. ``schedule`` is played instead of one that is drawn. Raises ``InvalidValue`` for a
+    count below 1.
 
     Nothing is random beside the seed, and no clock is read: `run` brings the same `Result` wherever and whenever it is
     called.
@@ -89,15 +88,13 @@ class Simulator:
             raise InvalidValue("events", f"must be at least 1, got {events}")
         self.seed: int = seed
         self.options: Options = options if options is not None else draw_options(seed)
-        self.schedule: tuple[Event, ...] = (
-            tuple(schedule) if schedule is not None else draw(seed, events, self.options)
-        )
+        self.schedule: tuple[Event, ...] = tuple(schedule) if schedule is not None else draw(seed, events, self.options)
         self._parts: dict[str, Any] = {"authority": authority, "replica": replica, "server": server, "client": client}
 
     # -- running -----------------------------------------------------------------------------------------------------
 
     def run(self) -> Result:
-        """Play the schedule, heal, and check. O(events). Raises `Failed`, which can be shrunk, where something is wrong."""
+        """Play the schedule, heal, and check. O(events). Raises `Failed` where something is wrong."""
         world = World(self.options, **self._parts)
         done = 0
         try:
@@ -108,8 +105,10 @@ class Simulator:
                 if done % _CHECK_ALL_EACH == 0:
                     _check_managers(world)
             _heal(world)
-        except Exception as error:
-            raise Failed(self, done, error) from error
+        except Diverged as error:
+            raise Failed(self, done, error.fault, str(error)) from error
+        except Exception as error:  # whatever a host's own end raises is a fault too
+            raise Failed(self, done, type(error).__name__, f"{type(error).__name__}: {error}") from error
         acknowledged = len(world.ledger.acknowledged)
         return Result(_digest(world), len(self.schedule), world.delivered, world.refused, acknowledged)
 
@@ -194,7 +193,7 @@ class _Shrinking:
 
 
 def _heal(world: World) -> None:
-    """Let the network heal and time pass, and check twice: what heals by itself, and what does when users look again."""
+    """Let the network heal and time pass, and check: first what has healed by itself, then all, with users back."""
     world.calm()
     _pass_time(world)
     if not any(machine.behind_s for machine in world.machines):
@@ -251,8 +250,8 @@ def _digest(world: World) -> str:
 def campaign(seeds: Iterable[int], *, shrink: bool = True, events: int = 2000, **parts: Any) -> tuple[Result, ...]:
     """Run a world for each seed; return what came of them. Raises `Failed` for the first that fails.
 
-    It then names the seed and, with ``shrink``, has the smallest schedule that still fails as JSON: `Simulator.from_json`
-    replays it.
+    It then names the seed and, with ``shrink``, has the smallest schedule that still fails as JSON, for
+    `Simulator.from_json`.
     """
     return tuple(_run(Simulator(seed, events=events, **parts), shrink) for seed in seeds)
 
@@ -264,4 +263,4 @@ def _run(simulator: Simulator, shrink: bool) -> Result:
         if not shrink:
             raise
         small = simulator.shrink()
-        raise Failed(small, len(small.schedule), AssertionError(f"{failed}\n{small.to_json()}")) from failed
+        raise Failed(small, len(small.schedule), failed.fault, f"{failed}\n{small.to_json()}") from failed

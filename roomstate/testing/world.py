@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, TypeAlias
 
 from roomstate.manager import RoomStateManager
 from roomstate.model import Message
 from roomstate.room.states import Limits
-from roomstate.sync.frames import Ack, decode_frame
 from roomstate.store.memory import MemoryStore
+from roomstate.sync.frames import Ack, decode_frame
 from roomstate.testing.client import Client
-from roomstate.testing.ends import End, Outside
+from roomstate.testing.ends import End
 from roomstate.testing.ledger import Ledger, LedgerStore, Witness
 from roomstate.testing.network import CALM, STORM, Agenda, Dice, Frames, Network, Weather
 from roomstate.testing.schedule import Options
@@ -30,20 +30,11 @@ _TICK_S: Final = 0.05  # the least between two ticks of one machine: what an eve
 WEATHERS: Final = (CALM, CALM, Weather(delay_s=0.5), Weather(0.05, 0.05, 0.2), Weather(0.0, 0.3, 3.0), STORM)
 
 
-class MakeManager(Protocol):
-    """Makes the manager of one end: `RoomStateManager` itself, or what a test puts in its place."""
+MakeManager: TypeAlias = Callable[..., RoomStateManager]
+"""Makes the manager of one end from its settings: `RoomStateManager` itself, or what a test puts in its place."""
 
-    def __call__(self, **settings: Any) -> RoomStateManager:
-        """Return a manager with these settings."""
-        ...
-
-
-class MakeEnd(Protocol):
-    """Makes one end: `Server`, `Client`, or a host's own wiring."""
-
-    def __call__(self, manager: RoomStateManager, outside: Outside, store: MemoryStore | None, /, **more: Any) -> End:
-        """Return an end that drives ``manager``."""
-        ...
+MakeEnd: TypeAlias = Callable[..., End]
+"""Makes one end, given its manager, its `Outside` and a store or None, ``reply=`` and, for an authority, ``queue=``."""
 
 
 def peer_name(replica: int) -> str:
@@ -170,7 +161,7 @@ class World:
             return make_end(make_manager(**settings), machine, shelf, reply=reply)
         manager = make_manager(durability=options.durability, **settings)
         if options.durability == "none":
-            return make_end(Witness(manager, self.ledger), machine, None, queue=options.queue, reply=reply)  # type: ignore[arg-type]
+            return make_end(Witness(manager, self.ledger), machine, None, queue=options.queue, reply=reply)
         return make_end(manager, machine, self._store, queue=options.queue, reply=reply)
 
     def _pin(self) -> None:

@@ -241,7 +241,7 @@ def test_the_parts_of_an_image_that_a_tier_does_not_hold_are_left_out() -> None:
     image = structs.replace(SOUND, moderation={"a": 1}, ui_state={"v": 1}, presence={"ada": "away"})
     active, background = (image_of(room_of(image, tier, LIMITS), 0.0) for tier in (Tier.ACTIVE, Tier.BACKGROUND))
     assert (active.moderation, active.ui_state, active.presence) == ({"a": 1}, {"v": 1}, {"ada": "away"})
-    assert (background.moderation, background.ui_state, background.presence) == (EMPTY, EMPTY, {"ada": "away"})
+    assert (background.moderation, background.ui_state, background.presence) == ({"a": 1}, EMPTY, {"ada": "away"})
     live = room()
     fill(live, [RoomConfigChanged(RoomConfig(emote_only=True))])
     assert image_of(live, 0.0).config.emote_only

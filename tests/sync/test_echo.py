@@ -234,7 +234,8 @@ def test_a_new_epoch_knows_no_old_acknowledgement() -> None:
 def test_retry_returns_to_the_state_before_the_error() -> None:
     echoes = pending("c1", "c2")
     echoes.failed("c1", "no link", True)
-    assert echoes.retry("c1", 9.0) == Echo("c1", "ada", "hello", 9.0)
+    sent_at = next(iter(echoes)).sent_at
+    assert echoes.retry("c1", 9.0) == Echo("c1", "ada", "hello", sent_at, tried_at=9.0)
     assert names(echoes) == ["c1", "c2"]
 
 

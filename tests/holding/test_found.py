@@ -1,0 +1,211 @@
+"""What the simulator has found, in as few steps as show it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import structs
+
+from roomstate import Limits, MessageEdited, MessageRemoved, Tier
+from roomstate.effects import Loaded, LoadSnapshot, RequestRecovery, SaveSnapshot, SendToAuthority, Sent
+from roomstate.position import Gap
+from roomstate.sync import envelope as wire
+from roomstate.updates import ModerationConfigChanged, StreamStatusChanged
+from tests.holding.pair import ROOM, Pair
+from tests.holding.test_tiering import World
+from tests.holding.world import added
+
+SMALL = Limits(active_messages=40, background_messages=3)
+
+
+# -- the authority ---------------------------------------------------------------------------------------------------
+
+
+def test_moderation_set_while_a_room_rests_is_there_when_somebody_enters() -> None:
+    world = World()
+    world.settled("publish", "rust", ModerationConfigChanged({"level": 1}))
+    world.settled("enter", "v", "rust")
+    assert world.rooms.view("rust").moderation == {"level": 1}
+
+
+def test_a_stream_status_told_to_a_room_at_rest_is_not_lost_behind_a_long_log() -> None:
+    world = World()
+    world.settled("publish", "rust", StreamStatusChanged("live"))
+    for number in range(50):
+        world.settled("publish", "rust", added(f"m{number}"))
+    world.settled("follow", "v", "rust")
+    assert world.rooms.view("rust").info.stream_status == "live"
+
+
+def test_a_removal_is_remembered_when_a_room_is_loaded_anew_for_a_higher_tier() -> None:
+    world = World()
+    world.settled("follow", "v", "rust")
+    world.settled("publish", "rust", MessageRemoved("late"))
+    for number in range(50):
+        world.settled("publish", "rust", added(f"m{number}"))
+    world.settled("enter", "v", "rust")
+    world.settled("publish", "rust", added("late"))
+    assert "late" not in [message.id for message in world.rooms.view("rust").messages]
+
+
+def test_an_edit_without_a_time_gets_one_that_is_the_same_for_every_copy() -> None:
+    pair = Pair().ready("a")
+    told = pair.publish(MessageEdited("a", "better"))
+    pair.now += 5.0
+    pair.receive(told)
+    pair.same()
+    assert pair.replica.view(ROOM).annotations["a"].edited_at is not None
+
+
+# -- images and gaps -------------------------------------------------------------------------------------------------
+
+
+def withheld(pair: Pair, name: str) -> wire.Envelope:
+    told = pair.publish(name)
+    return wire.of_withheld(ROOM, told.epoch, told.previous, told.sequence_number, pair.now)
+
+
+def test_a_gap_that_has_left_the_window_is_not_saved_and_leaves_unread_open() -> None:
+    pair = Pair(replica={"limits": SMALL})
+    pair.publish("a")
+    pair.take(pair.replica.follow("ada", ROOM))
+    pair.settle()
+    pair.replica.mark_read("ada", ROOM)
+    pair.receive(withheld(pair, "b"), *(pair.publish(name) for name in "cdef"))
+    image = pair.replica.image(ROOM)
+    assert (image.floor, image.gaps, image.markers["ada"].cut) == (3, (), True)
+    assert not pair.replica.unread("ada", ROOM).messages.exact
+
+
+def test_going_down_drops_gaps_that_the_smaller_window_does_not_reach() -> None:
+    pair = Pair(replica={"limits": SMALL}).ready("a")
+    pair.receive(withheld(pair, "b"), withheld(pair, "c"), *(pair.publish(name) for name in "defg"))
+    pair.take(pair.replica.follow("ada", ROOM))
+    assert pair.replica.gaps(ROOM) == ()
+    assert pair.replica.view(ROOM).floor == 4
+
+
+def test_a_room_that_somebody_looks_at_asks_for_what_was_withheld() -> None:
+    pair = Pair().ready("a")
+    pair.receive(withheld(pair, "b"), pair.publish("c"))
+    assert pair.asked == []
+    pair.later(1.0)
+    assert [asked.token for asked in pair.asked] == [None]
+    pair.settle()
+    pair.same()
+    pair.later(20.0)
+    assert pair.asked == []
+
+
+def test_a_room_that_is_followed_does_not_ask_for_what_was_withheld() -> None:
+    pair = Pair().ready("a")
+    pair.take(pair.replica.follow("ada", ROOM))
+    pair.receive(withheld(pair, "b"))
+    pair.later(1.0)
+    assert pair.asked == []
+    assert pair.replica.view(ROOM).is_ready
+
+
+def test_an_image_is_not_put_together_with_a_copy_that_has_gaps() -> None:
+    pair = Pair(replica={"limits": SMALL}).ready("a")
+    pair.take(pair.replica.follow("ada", ROOM))
+    pair.receive(*(withheld(pair, name) for name in "bcd"))
+    pair.publish("e")
+    pair.take(pair.replica.enter("ada", ROOM))
+    pair.settle()
+    pair.same()
+    assert pair.ids() == ["a", "b", "c", "d", "e"]
+
+
+# -- an authority that falls back ------------------------------------------------------------------------------------
+
+
+def fallen(pair: Pair, *ids: str) -> None:
+    """Let the authority have lost its log, and have come to hold ``ids`` in the same epoch."""
+    pair.epochs -= 1
+    pair.restart()
+    for name in ids:
+        pair.publish(name)
+
+
+def test_an_authority_that_has_fallen_back_is_believed() -> None:
+    pair = Pair().ready("a", "b", "c")
+    fallen(pair, "a", "x")
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))
+    pair.settle()
+    pair.same()
+    assert pair.ids() == ["a", "x"]
+
+
+def test_what_was_acknowledged_is_sent_again_where_the_authority_has_lost_it() -> None:
+    pair = Pair().ready("a")
+    (sent,) = sends(pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1")))
+    pair.take(pair.replica.complete(sent.request_id, Sent("c1", 5)))
+    fallen(pair)
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))
+    (again,) = sends(pair.settle())
+    assert again.echo.client_id == "c1"
+    assert again.echo.sent_at == sent.echo.sent_at
+    pair.receive(pair.publish(added("c1", "ada", "hello")))
+    assert pair.replica.view(ROOM).pending == ()
+
+
+def sends(outputs: list[Any]) -> list[SendToAuthority]:
+    return [each for each in outputs if isinstance(each, SendToAuthority)]
+
+
+def test_what_waited_from_before_the_question_is_not_joined_to_the_answer() -> None:
+    pair = Pair().ready("a", "b", "c")
+    pair.publish("d")
+    early = pair.publish("e")  # of the log that is about to be lost
+    pair.receive(early)
+    fallen(pair, "a", "x", "y", "z")
+    pair.later(1.0)
+    asked = pair.asked.pop()
+    assert asked.token is not None
+    pair.take(pair.replica.complete(asked.request_id, pair.answer(asked)))
+    pair.same()
+    assert pair.ids() == ["a", "x", "y", "z"]
+
+
+# -- the link, and the store -----------------------------------------------------------------------------------------
+
+
+def test_a_link_that_comes_back_asks_again_what_was_asked_over_the_old_one() -> None:
+    pair = Pair()
+    pair.publish("a")
+    pair.enter()
+    pair.asked.clear()  # it was never heard
+    pair.take(pair.replica.connected(ROOM))
+    assert len(pair.asked) == 1
+    pair.settle()
+    pair.same()
+
+
+def test_a_snapshot_of_another_epoch_is_no_copy_of_this_one_but_what_was_sent_from_it_is_sent_again() -> None:
+    pair = Pair(replica={"durability": "relaxed"})
+    pair.publish("a")
+    load = next(each for each in pair.enter() if isinstance(each, LoadSnapshot))
+    pair.take(pair.replica.complete(load.request_id, Loaded()))
+    pair.settle()
+    pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1"))
+    old = pair.replica.image(ROOM)
+    pair.restart()
+    pair.publish("x")
+    pair.receive(pair.heartbeat())
+    pair.settle()
+    pair.take(pair.replica.complete(next(iter(pair.replica._house.requests)), Sent("c1", 0)))
+    pair.take(pair.replica.discard(ROOM, "c1"))
+    save = next(each for each in pair.take(pair.replica.leave("ada", ROOM)) if isinstance(each, SaveSnapshot))
+    pair.take(pair.replica.complete(save.request_id, b"cannot be told from"))
+    assert pair.replica.tier(ROOM) is Tier.CACHED
+    load = next(each for each in pair.enter() if isinstance(each, LoadSnapshot))
+    told = pair.take(pair.replica.complete(load.request_id, Loaded(None, structs.replace(old, taken_at=2000.0))))
+    assert [each.token for each in told if isinstance(each, RequestRecovery)] == [None]
+    pair.settle()
+    pair.same()
+    assert [echo.client_id for echo in pair.replica.view(ROOM).pending] == ["c1"]
+    assert pair.replica.gaps(ROOM) == ()
+    assert Gap(0, 1) not in pair.replica.view(ROOM).gaps
