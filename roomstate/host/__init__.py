@@ -11,6 +11,7 @@ from roomstate.host.sync import SyncHost
 if TYPE_CHECKING:
     from roomstate.host.bounds import HostBounds
     from roomstate.host.connection import Connection
+    from roomstate.host.link import SocketLink
     from roomstate.host.room_host import RoomHost
     from roomstate.host.stream import Stream
     from roomstate.host.watching import Change
@@ -22,6 +23,7 @@ __all__ = [
     "HostBounds",
     "Loader",
     "RoomHost",
+    "SocketLink",
     "StoringEffect",
     "Stream",
     "SyncHost",
@@ -36,6 +38,7 @@ _ASYNCHRONOUS: Final = {
     "Connection": "connection",
     "HostBounds": "bounds",
     "RoomHost": "room_host",
+    "SocketLink": "link",
     "Stream": "stream",
 }
 

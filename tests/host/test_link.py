@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from roomstate import Message, MessageAdded, Status
+from roomstate.effects import EchoFailed
+from roomstate.errors import StoreUnavailable
+from roomstate.host import RoomHost, SocketLink
+
+
+class Wire:
+    """Both ends of a web socket: `send` and iteration are the client's; the server's end is a host's connection."""
+
+    def __init__(self, server: RoomHost, viewer: str) -> None:
+        self.server, self.viewer = server, viewer
+        self.incoming: asyncio.Queue[str | None] = asyncio.Queue()
+        self.mute = False
+
+    async def run(self) -> None:
+        async with self.server.connect(self.viewer, "ada", lambda *_: True) as self.connection:
+            async with self.connection.subscribe() as stream:
+                self.open = True
+                async for text in stream:
+                    self.incoming.put_nowait(text)
+
+    async def send(self, text: str) -> None:
+        answer = await self.connection.receive(text)
+        if answer is not None and not self.mute:
+            self.incoming.put_nowait(answer.to_json())
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (text := await self.incoming.get()) is not None:
+            yield text
+
+
+class Ends:
+    """A server and a client of it, whose connection comes and goes."""
+
+    def __init__(self) -> None:
+        self.server, self.link = RoomHost(), SocketLink()
+        self.said: list[Any] = []
+        self.client = RoomHost(role="replica", transport=self.link, observe=self.said.append)
+        self.tasks: list[asyncio.Task[None]] = []
+        self.wires = 0
+
+    async def __aenter__(self) -> Ends:
+        await self.server.__aenter__()
+        await self.client.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.hang_up()
+        await self.client.__aexit__(None, None, None)
+        await self.server.__aexit__(None, None, None)
+
+    async def call(self) -> Wire:
+        self.wires += 1
+        wire = Wire(self.server, f"v{self.wires}")
+        self.tasks = [asyncio.create_task(wire.run())]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.tasks.append(asyncio.create_task(self.link.serve(wire, self.client)))
+        self.wire = wire
+        return wire
+
+    async def hang_up(self) -> None:
+        if self.tasks:
+            self.wire.incoming.put_nowait(None)
+            await self.tasks[1]
+            self.tasks[0].cancel()
+            await asyncio.wait(self.tasks)
+            self.tasks = []
+
+    async def until(self, right: Any) -> None:
+        for _ in range(500):
+            if right():
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(self.client.view("rust"))
+
+    def contents(self) -> list[str]:
+        return [message.content for message in self.client.view("rust").messages]
+
+
+def played(story: Any) -> None:
+    async def play() -> None:
+        async with Ends() as ends:
+            await story(ends)
+
+    asyncio.run(asyncio.wait_for(play(), 30))
+
+
+def post(name: str) -> MessageAdded:
+    return MessageAdded(Message(name, "bob", name))
+
+
+def test_what_is_missed_and_what_is_written_meanwhile_come_together_again() -> None:
+    async def story(ends: Ends) -> None:
+        await ends.server.publish("rust", post("one"))
+        await ends.client.enter("me", "rust", user="ada")  # before there is a socket
+        await ends.call()
+        await ends.until(lambda: ends.contents() == ["one"] and ends.client.status("rust") is Status.READY)
+        await ends.hang_up()
+        assert ends.client.status("rust") is Status.STALE
+        await ends.client.send("rust", "written offline")
+        await ends.server.publish("rust", post("two"))
+        await ends.until(lambda: any(isinstance(each, EchoFailed) and each.retryable for each in ends.said))
+        await ends.call()
+        await ends.until(lambda: ends.contents() == ["one", "two", "written offline"])
+        await ends.until(lambda: not ends.client.view("rust").pending)
+        assert [m.user for m in ends.server.view("rust").messages] == ["bob", "bob", "ada"]
+
+    played(story)
+
+
+def test_a_lost_acknowledgement_does_not_lose_or_double_what_was_sent() -> None:
+    async def story(ends: Ends) -> None:
+        await ends.client.enter("me", "rust", user="ada")
+        wire = await ends.call()
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        wire.mute = True
+        await ends.client.send("rust", "hello")
+        await ends.until(lambda: ends.contents() == ["hello"])
+        await ends.hang_up()
+        await ends.call()
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        assert ends.contents() == ["hello"]
+        assert ends.client.view("rust").pending == ()
+
+    played(story)
+
+
+def test_nonsense_ends_nothing_and_a_refusal_says_whether_to_try_again() -> None:
+    async def story(ends: Ends) -> None:
+        await ends.client.enter("me", "rust", user="ada")
+        wire = await ends.call()
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        for text in ("nonsense", '{"room_state_ack": {}}', '{"room_state_request": {"room_id": "rust"}}'):
+            wire.incoming.put_nowait(text)
+        refusal = (
+            '{"room_state_error": {"client_id": "c%d", "code": "x", "where": "w", "reason": "r", "retryable": %s}}'
+        )
+        wire.incoming.put_nowait(refusal % (9, "true"))  # nobody has asked
+        wire.mute = True
+        wire.send = asyncio.sleep  # type: ignore[method-assign, assignment]
+        for number, retryable in ((1, True), (2, False)):
+            wire.send = _swallow  # type: ignore[method-assign]
+            await ends.client.send("rust", "hello", client_id=f"c{number}")
+            await asyncio.sleep(0.05)
+            wire.incoming.put_nowait(refusal % (number, str(retryable).lower()))
+        await ends.until(lambda: len([each for each in ends.said if isinstance(each, EchoFailed)]) == 2)
+        assert [each.retryable for each in ends.said if isinstance(each, EchoFailed)] == [True, False]
+
+    played(story)
+
+
+async def _swallow(text: str) -> None:
+    """Send nowhere."""
+
+
+def test_a_room_that_is_left_is_not_asked_for_again() -> None:
+    async def story(ends: Ends) -> None:
+        await ends.client.enter("me", "rust", user="ada")
+        await ends.call()
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        await ends.client.leave("me", "rust")
+        await ends.until(lambda: "rust" not in ends.link._open)
+        await ends.hang_up()
+        with pytest.raises(StoreUnavailable, match="not there"):
+            await ends.link._tell("x")
+
+    played(story)
