@@ -317,6 +317,7 @@ def test_a_heartbeat_of_two_epochs() -> None:
         ({"floor": 5, "held_after": 4}, "image"),
         ({"held_after": 10}, "image"),
         ({"gaps": [{"after": 4, "upto": 10}], "held_after": 0}, "image.gaps"),
+        ({"gaps": [{"after": 4, "upto": 4}], "held_after": 0}, "image.gaps"),
     ],
 )
 def test_an_image_whose_parts_do_not_agree(image: object, where: str) -> None:
