@@ -111,9 +111,8 @@ class Connection:
 
     def closed(self, stream: Stream) -> None:
         """Let a stream go that has ended."""
-        if stream in self._streams:
-            self._streams.remove(stream)
-            self._hub.given += stream.given
+        self._streams.remove(stream)
+        self._hub.given += stream.given
 
     @property
     def streams(self) -> Sequence[Stream]:

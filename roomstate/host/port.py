@@ -109,8 +109,11 @@ class Port(Generic[W]):
     async def _run(self, work: W) -> None:
         result = await self._result(work)  # cancelled here, `stop` puts the work back
         task = asyncio.current_task()
-        if task is None or self._tasks.pop(task, None) is None:
-            return  # it would not be cancelled
+        if task in self._tasks:  # else it was to be cancelled, and would not be
+            del self._tasks[task]
+            self._ended(work, result)
+
+    def _ended(self, work: W, result: object) -> None:
         self._lanes.done(work.room_id)
         self._pace(result)
         self._answer(work, result)

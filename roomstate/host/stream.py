@@ -45,6 +45,8 @@ class _Part(Struct):
 class Stream(AsyncIterator[str]):
     """Envelopes as text, each for one web-socket message, as long as the block lasts: ``async with``, ``async for``.
 
+    One task at a time may iterate.
+
     It waits in a queue of bounded items and bytes. A client that reads too slowly costs no more than that: what does
     not fit is dropped, room by room, and when the client reads again it gets what it lacks, or an image. The iterator
     ends when the block, the connection or the host does.

@@ -26,11 +26,12 @@ from roomstate.effects import (
     Sent,
     TierChanged,
 )
-from roomstate.errors import InvalidValue, StoreUnavailable, UnknownRoom
+from roomstate.errors import ConflictError, InvalidValue, StoreUnavailable, UnknownRoom
 from roomstate.host import HostBounds, Loader, RoomHost, SyncHost, Transport
 from roomstate.host.driver import Left
 from roomstate.manager import RoomStateManager
 from roomstate.model import Message, Status, Tier
+from roomstate.snapshot.codec import SnapshotCodec
 from roomstate.store import MemoryStore, SQLiteStore
 from roomstate.sync.envelope import of_image, of_update
 from roomstate.updates import MessageAdded
@@ -439,6 +440,41 @@ def test_options_belong_to_a_manager_that_is_made_here() -> None:
     assert roomstate.host.RoomHost is RoomHost
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         roomstate.host.Nothing  # noqa: B018
+
+
+def test_a_conflict_is_resolved_and_time_passes_through_the_host_too() -> None:
+    async def main() -> None:
+        async with host_of(codec=SnapshotCodec(), idle_active_s=10) as host:
+            changes = host.changes()
+            first: Any = asyncio.ensure_future(anext(changes))
+            await asyncio.sleep(0)
+            await host.enter("ada", "rust")
+            await first
+            with pytest.raises(ConflictError, match="is not open"):
+                await host.resolve(7, "server")
+            await host.tick(now=clock() + 20)
+            assert (await anext(changes)).kinds == ("TierChanged",)
+            assert host.tier("rust") is Tier.BACKGROUND
+            await changes.aclose()  # type: ignore[attr-defined]
+
+    run(main)
+    with SyncHost() as host, pytest.raises(ConflictError, match="is not open"):
+        host.resolve(7, "server")
+
+
+def test_closing_gives_up_where_nothing_will_ever_be_due() -> None:
+    class Timeless(RoomStateManager):
+        def next_deadline(self) -> float | None:
+            return None
+
+    async def main() -> None:
+        host = RoomHost(Timeless(durability="logged", clock=clock), store=MemoryStore(), clock=clock)
+        await host.__aenter__()
+        await host.enter("ada", "rust")
+        with pytest.raises(StoreUnavailable, match="1 rooms could not be saved"):
+            await host.close()
+
+    run(main)
 
 
 def test_both_hosts_have_the_same_verbs() -> None:

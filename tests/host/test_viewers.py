@@ -223,6 +223,50 @@ def test_a_viewer_waits_for_the_store_but_not_for_what_is_in_memory() -> None:
     run(main)
 
 
+def test_a_background_viewer_long_away_gets_an_image_in_brief() -> None:
+    async def main() -> None:
+        async with host_of() as host:
+            await host.promote("rust")
+            await host.publish("rust", said(0))
+            token = host.manager.token("rust")
+            for number in range(1, 52):
+                await host.publish("rust", said(number))
+                if number == 50:
+                    async with client_of(host, since=token, tier=Tier.BACKGROUND) as (_, client):
+                        await asyncio.sleep(1)
+                        assert client.types == ["DELTA_UPDATE"]
+            async with client_of(host, since=token, tier=Tier.BACKGROUND) as (_, client):
+                await asyncio.sleep(1)
+                assert (client.types, len(client.contents())) == (["BULK_SYNC"], 50)
+
+    run(main)
+
+
+def test_an_interest_that_may_not_be_renewed_yet_is_renewed_later() -> None:
+    async def main() -> None:
+        async with host_of(idle_active_s=50, idle_background_s=100, moves_per_s=0.01, burst=2) as host:
+            async with host.connect("v1") as connection, connection.subscribe("rust") as stream:
+                client = Client(stream)
+                await client.next()
+                await host.enter("v1", "rust", user="v1")
+                await asyncio.sleep(151)
+                assert host.manager.interest("v1", "rust") is Tier.UNLOADED
+                stream.answer("rust", None, 1)
+                await host.enter("v1", "go", user="v1")
+                await host.publish("rust", said(1))
+                client.start()
+                await asyncio.sleep(10)
+                assert host.counts["renewal", "refused"] > 0
+                assert client.types == ["BULK_SYNC"]
+                await asyncio.sleep(200)
+                assert client.contents() == ["m1"]
+                stream.close()
+                assert client.task is not None
+                await client.task
+
+    run(main)
+
+
 def _reopened(store: MemoryStore) -> Flaky:
     """A store that has what another had, as after a restart."""
     again = Flaky()
