@@ -21,7 +21,7 @@ from roomstate.holding.record import Holding
 from roomstate.holding.replicating import Replicating
 from roomstate.holding.tiering import Tiering
 from roomstate.holding.warming import Warming
-from roomstate.model import EMPTY, MessageLike, Tier, check_id
+from roomstate.model import EMPTY, MAX_ID, Tier, check_id
 from roomstate.residency.cache import RoomCache
 from roomstate.residency.warming import Warmer
 from roomstate.room.reduce import MakeMessage
@@ -33,6 +33,8 @@ from roomstate.updates import LOGGED, MessageAdded, Update
 __all__ = ["RoomStateManager"]
 
 _NOTHING: Final[Outputs] = ()
+_NO_BADGES: Final = ()  # there is only one empty tuple
+_is_ascii = str.isascii  # called like this it also finds what is no str, for no more than a method call costs
 _HOST_BURST_S = 10.0  # seconds' worth of the host's own promotions at once: what a start needs
 _MAX_UI_STATES = 1000  # viewers' UI states of one room
 
@@ -42,6 +44,11 @@ def _random_share() -> float:
     from secrets import randbits  # here: see `_random_epoch`
 
     return randbits(53) / 2**53
+
+
+def _is_plain(user: str) -> bool:
+    """Whether a user's id needs no closer look."""
+    return _is_ascii(user) and 0 < len(user) <= MAX_ID
 
 
 def _random_epoch() -> str:
@@ -161,7 +168,6 @@ class RoomStateManager(Links):
             warmer=warmer,
         )
         self._durability = Durability(self._house, tuple(rules) if rules is not None else (Mentions(), Replies()))
-        self._asks_always = self._durability.every or warmer is not None
         self._replicating = Replicating(
             self._house, self._durability, conflicts if conflicts is not None else ConflictPolicy()
         )
@@ -169,6 +175,8 @@ class RoomStateManager(Links):
         self._warming = Warming(self._house, self._tiering.leaving)
         self._following = Following(self._house, self._durability, self._tiering)
         self._holdings = self._house.holdings
+        told_of_all = self._durability.every or warmer is not None
+        self._short = {} if told_of_all else self._holdings  # the rooms whose messages may take the short way
 
     # -- a viewer's interest -----------------------------------------------------------------------------------------
 
@@ -307,38 +315,60 @@ class RoomStateManager(Links):
         """
         if now is None:
             now = self._clock()
-        holding = self._holdings.get(room_id) if type(room_id) is str else None
-        if holding is None or not holding.plain or type(update) is not MessageAdded:
-            return self._publish(room_id, update, now)
-        room, message = holding.room, update.message
-        seq = room.head + 1  # type: ignore[union-attr]
-        try:
-            added = self._now <= now < MAX_TIME and room.timeline.add(message, seq)  # type: ignore[union-attr]
-        except (TypeError, AttributeError):
-            added = False  # not a message, or not a time
-        if not added:
-            return self._publish(room_id, update, now)  # which says what is wrong
-        room.head = seq  # type: ignore[union-attr]
-        holding.touched = self._now = now
-        marker = holding.reads.markers.get(message.user)
-        if marker is not None:
-            marker.own += 1
-        if seq >= holding.account_at or "@" in message.content or message.extra is not EMPTY or self._asks_always:
-            return self._after_add(holding, update, message, seq, now)
-        audience = holding.audience
-        return _NOTHING if audience is None else (Deliver(audience, update, seq),)
+        seq = 0
+        try:  # the short way of a sound and plainly new message: all is looked at before anything changes
+            holding = self._short[room_id]
+            timeline = holding.room.timeline  # type: ignore[union-attr]
+            held = timeline.held
+            message: Any = update.message  # type: ignore[union-attr]
+            message_id = message.id
+            content = message.content
+            marker = holding.reads.markers.get(message.user)
+            if (
+                holding.plain
+                and type(update) is MessageAdded
+                and self._now <= now
+                and now < MAX_TIME
+                and message_id not in held
+                and message.timestamp > timeline.horizon
+                and message.extra is EMPTY
+                and message.badges is _NO_BADGES
+                and message_id
+                and _is_ascii(message_id)
+                and _is_ascii(content)
+                and len(message_id) + len(content) <= MAX_ID
+                and (marker is not None or _is_plain(message.user))
+                and not (timeline.tombstones and message_id in timeline.tombstones)
+            ):
+                seq = timeline.offset + len(held)
+                held[message_id] = message
+                self._now = now
+                if marker is not None:  # then the author's id was looked at before
+                    marker.own += 1
+                audience = holding.audience
+                if seq < timeline.settle_at and "@" not in content and audience is not None:
+                    return (Deliver(audience, update, seq),)
+        except (KeyError, TypeError, AttributeError):
+            pass  # not a room that is held, not a message, or not a time
+        if seq:
+            return self._after_add(self._short[room_id], update, seq, now)
+        return self._publish(room_id, update, now)  # which says what is wrong
 
-    def _after_add(self, holding: Holding, update: Update, message: MessageLike, seq: int, now: float) -> Outputs:
+    def _after_add(self, holding: Holding, update: Update, seq: int, now: float) -> Outputs:
         """Finish what the short way of `publish` began, where there is more to do than to deliver."""
-        house = self._house
+        house, room = self._house, holding.room
+        assert isinstance(update, MessageAdded)
+        assert room is not None
         house.out.clear()
-        audience = holding.audience
-        if audience is not None:
-            house.out.append(Deliver(audience, update, seq))
-        if house.foresight is not None:
-            house.foresight.posted(holding.room_id, message.user, now)
-        self._durability.notify(holding, message, seq)
-        house.weigh(holding)
+        if holding.audience is not None:
+            house.out.append(Deliver(holding.audience, update, seq))
+        if seq >= room.timeline.settle_at:
+            room.timeline.settle()
+        if "@" in update.message.content or room.digest is not None:
+            self._durability.notify(holding, update.message, seq)
+            house.weigh(holding)
+        else:
+            house.weigh_messages(holding, room)
         return self._end(now)
 
     def _publish(self, room_id: str, update: Update, now: float) -> Outputs:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from roomstate import RoomStateManager, Status, Tier, Token
+from roomstate import Limits, RoomStateManager, Status, Tier, Token
 from roomstate.effects import Deliver, TierChanged
 from roomstate.errors import UnknownRoom
+from roomstate.room.digest import MessageDigest
 from roomstate.sync.feed import Missing, SnapshotNeeded
 from roomstate.updates import TypingChanged
 from tests.holding.test_tiering import World, kinds
-from tests.holding.world import added
+from tests.holding.world import START, added
 
 
 def test_the_target_in_the_words_of_a_user() -> None:
@@ -186,6 +189,42 @@ def test_the_short_way_and_the_long_way_lead_to_the_same_room() -> None:
     assert short.rooms.view("rust").messages == long.rooms.view("rust").messages
     assert short.rooms.unread("ada", "rust") == long.rooms.unread("ada", "rust")
     assert short.rooms.view("rust").notifications == long.rooms.view("rust").notifications
+
+
+@pytest.mark.parametrize("text", ["hi", "hi @ada"])
+@pytest.mark.parametrize("digest", [None, MessageDigest])
+def test_the_short_way_drops_what_is_over_the_bounds_and_accounts_for_it(text: str, digest: Any) -> None:
+    rooms = RoomStateManager(limits=Limits(active_messages=20, digest=digest))
+    rooms.enter("v", "rust", user="ada")
+    holding = rooms._holdings["rust"]
+    for number in range(200):
+        rooms.publish("rust", added(f"m{number}", "bob", text))
+        assert holding.room is not None
+        assert len(holding.room.timeline.held) <= 24
+    assert holding.plain
+    assert holding.room is not None
+    rooms._house.weigh_messages(holding, holding.room)
+    accounted = holding.bytes
+    rooms._house.weigh(holding)
+    assert holding.bytes == accounted
+    rooms.check()
+
+
+def test_a_room_that_messages_come_to_is_not_cold() -> None:
+    world = World("none", max_bytes=6500)
+    world.now = START.timestamp()
+    for room in ("busy", "quiet"):
+        world.settled("follow", "v", room)
+        world.post("m0", room=room)
+        world.now += 1
+    for number in (2, 3, 4):
+        world.now += 1
+        world.post(f"m{number}", room="busy")
+    assert world.rooms._holdings["busy"].touched < world.rooms._holdings["quiet"].touched  # it says so itself
+    world.settled("follow", "v", "third")
+    assert world.rooms.tier("busy") is Tier.BACKGROUND
+    assert world.rooms.tier("quiet") < Tier.BACKGROUND
+    world.check()
 
 
 def test_ui_state_can_be_forgotten() -> None:

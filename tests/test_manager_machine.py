@@ -588,3 +588,15 @@ def test_a_configuration_that_had_no_seq_yet_does_not_outlive_a_crash() -> None:
     state.catch_up()
     assert state.manager.view("r1").config == RoomConfig()
     state.configurations_are_the_last()
+
+
+def test_a_room_may_be_packed_up_again_when_what_waited_for_its_load_was_a_repetition() -> None:
+    state = PressedLogged()
+    state.begin()
+    state.post_many("r2", "ada", 3)
+    state.catch_up()
+    state.look("v0", "r2", active=False)
+    state.call("publish", "r2", added("m1", "ada"))
+    assert "r2" not in state.manager._house.by_cold
+    state.catch_up()
+    assert "r2" in state.manager._house.by_cold

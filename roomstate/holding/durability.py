@@ -109,6 +109,7 @@ class Durability:
         for update in waiting:
             self._weigh_waiting(holding, update, -1)
             self._accept(holding, update, now)
+        self._house.file_cold(holding)  # where all of it was known already, nothing is waited for now
 
     def _weigh_waiting(self, holding: Holding, update: Update, sign: int) -> None:
         size = sign * _size(update)

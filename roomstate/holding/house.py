@@ -29,7 +29,7 @@ from roomstate.model import Status, Tier
 from roomstate.residency.cache import RoomCache
 from roomstate.residency.warming import Warmer
 from roomstate.room.reduce import MakeMessage
-from roomstate.room.states import Limits
+from roomstate.room.states import Limits, LiveRoom
 from roomstate.room.tiers import LoadingSignal, next_status
 from roomstate.room.unread import ReadState
 from roomstate.sync.conflict import expire
@@ -277,12 +277,19 @@ class House:
             room = holding.room
             if room is not None:
                 size += room.bytes
-                holding.account_at = room.head + 1 + (len(room.timeline) >> 4)
+                holding.timeline_bytes = room.timeline.bytes
         self.bytes += size - holding.bytes
         holding.bytes = size
         leaves = holding.saving is not None and not gone and self.wanted(holding.room_id) < Tier.BACKGROUND
         self.leaving_bytes += (size if leaves else 0) - holding.leaving_bytes
         holding.leaving_bytes = size if leaves else 0
+
+    def weigh_messages(self, holding: Holding, room: LiveRoom) -> None:
+        """Do as `weigh` where nothing but the messages of a ``plain`` room has changed. O(1)."""
+        size = room.timeline.bytes
+        grown, holding.timeline_bytes = size - holding.timeline_bytes, size
+        self.bytes += grown
+        holding.bytes += grown
 
     def audience(self, holding: Holding) -> Audience | None:
         """Return who hears of the room, or None where nobody does. O(1), O(viewers) after interests changed."""
@@ -298,7 +305,7 @@ class House:
 
     def _is_plain(self, holding: Holding) -> bool:
         room = holding.room
-        quiet = holding.idle and not holding.save_id and holding.kept is None and not holding.reads.awaited
+        quiet = holding.idle and holding.saving is None and holding.kept is None and not holding.reads.awaited
         own = not (self.logged or self.replica)  # numbered here, and with no log to wait for
         return own and quiet and room is not None and not room.timeline.by_time
 

@@ -138,7 +138,7 @@ def reread(holding: Holding, old: LiveRoom, room: LiveRoom, told: Mapping[str, M
     """
     reads = holding.sync_reads()
     same = old.epoch == room.epoch
-    news = room.timeline.messages_after(old.head if same else room.head)
+    news = room.timeline.placed_after(old.head if same else room.head)
     unseen = max(0, room.timeline.ordinal - reads.ordinal - len(news)) if same else 0
     reads.head, reads.ordinal = room.head, room.timeline.ordinal
     mine, members = dict(reads.markers), Members(reads.markers, _author_in(room))
@@ -150,10 +150,10 @@ def reread(holding: Holding, old: LiveRoom, room: LiveRoom, told: Mapping[str, M
             marker.cut = marker.cut or unseen > 0
         else:
             reads.markers[user] = Marker(reads.head, reads.ordinal, cut=not same)
-    for message in news:
+    for seq, message in news:
         reads.posted(message.user)
         for user in concerned(message, members):
-            reads.mentioned(user, room.timeline.ids[message.id])
+            reads.mentioned(user, seq)
     for user, marker in told.items():
         known = reads.markers.get(user)
         if known is None or not same or marker.seq >= known.seq:

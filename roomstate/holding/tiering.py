@@ -352,8 +352,8 @@ class Tiering:
         self._shrink(now)
         while house.over > 0 and (touched := house.by_cold.next()) is not None:
             holding = house.holdings[house.by_cold.pop(touched) or ""]
-            if holding.touched > touched:
-                house.by_cold.set(holding.room_id, holding.touched)
+            if holding.touched_by(now) > touched:
+                house.by_cold.set(holding.room_id, holding.touched_by(now))
             elif house.movable(holding):
                 self._squeeze(holding, now)
         self._shrink(now)

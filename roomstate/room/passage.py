@@ -34,7 +34,8 @@ def empty(
     """
     kind = ActiveRoom if tier is Tier.ACTIVE else BackgroundRoom
     timeline = Timeline(limits.messages(tier), limits.room_bytes, by_time=by_time, dropped_to=head, gone=ordinal)
-    room = kind(room_id=room_id, epoch=epoch, timeline=timeline, head=head, floor=head)
+    timeline.head = head
+    room = kind(room_id=room_id, epoch=epoch, timeline=timeline, floor=head)
     if limits.digest is not None:
         _digest_into(room, limits.digest())
     if isinstance(room, ActiveRoom):
@@ -68,7 +69,7 @@ def demoted(room: ActiveRoom, limits: Limits) -> BackgroundRoom:
 def image_of(room: LiveRoom, now: float, markers: Mapping[str, Marker] = EMPTY) -> RoomImage:
     """Return all of ``room`` as values, which share its messages. O(n): about 20 µs a thousand messages."""
     timeline = room.timeline
-    timeline.sweep()  # what the image leaves out is in its digest
+    timeline.settle()  # what the image leaves out is in its digest
     image = RoomImage(
         room_id=room.room_id,
         position=room.position,

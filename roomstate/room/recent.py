@@ -43,14 +43,14 @@ class RecentIds:
 
     def add(self, ids: Sequence[str]) -> None:
         """Remember a batch of ``ids``, forgetting the oldest batches. O(n)."""
-        joined = _STOP.join(ids)
-        if joined.count(_STOP) != len(ids) - 1:  # an id with a NUL would look like two: it is not remembered
+        joined = _STOP.join(("", *ids, ""))
+        if joined.count(_STOP) != len(ids) + 1:  # an id with a NUL would look like two: it is not remembered
             ids = [name for name in ids if _STOP not in name]
-            joined = _STOP.join(ids)
-        if not ids:
+            joined = _STOP.join(("", *ids, ""))
+        count = len(ids)
+        if not count:
             return
-        self._count += len(ids)
-        count, joined = len(ids), _STOP + joined + _STOP
+        self._count += count
         if self._batches and self._batches[-1][0] + count <= min(_MERGED, self.max_ids):
             before, last = self._batches.pop()
             count, joined = before + count, last + joined[1:]

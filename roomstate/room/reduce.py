@@ -2,7 +2,7 @@
 
 `apply` looks at everything first and changes something only then: an update that is refused has changed nothing. What
 an update means depends on the tier: `MEANINGS` has a cell for every pair, and `docs/reference/meanings.md` shows it.
-`Timeline.add` is the short way for the one case that must be fast, a plainly new message.
+`RoomStateManager.publish` has a short way for the one case that must be fast, a plainly new message.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ class _Context(Struct, frozen=True):
 def _message_added(room: LiveRoom, update: MessageAdded, at: _Context) -> Change:
     message = update.message
     timeline = room.timeline
-    if timeline.knows(message.id):  # which may cost microseconds
+    if not timeline.is_new(message) and timeline.knows(message.id):  # which may cost microseconds
         return _repeated(timeline, message)
     if timeline.by_time:
         timeline.insert(message, at.seq)

@@ -1,17 +1,18 @@
 """The window of messages that a room holds: ordered, deduplicated by id, and aware of what it lacks.
 
 `Window` takes in what comes in order, as fast as may be; here is what else may happen to messages: they come late, are
-edited, removed, annotated, and older ones are fetched. What has to find a message's place bisects: O(log n).
+edited, removed, annotated, and older ones are fetched.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from roomstate.model import Annotation, MessageLike, check_bound
 from roomstate.room.weight import annotation_bytes, messages_bytes
-from roomstate.room.window import MAX_TOMBSTONES, REMOVED, Window, time_key
+from roomstate.room.window import MAX_TOMBSTONES, Window, time_key
 
 __all__ = ["Timeline"]
 
@@ -35,23 +36,41 @@ class Timeline(Window, eq=False, gc=False):
     def insert(self, message: MessageLike, seq: int) -> None:
         """Add a message where its position (``by_time``: its timestamp and id) puts it; the oldest may be dropped.
 
-        One that belongs below `after` is dropped at once. O(log n) to find the place, and one move of the list behind
-        it. The caller has made sure that it is sound and that its id is not known.
+        One that belongs below `after` is dropped at once. O(messages after it), O(n) unless it is the last. The caller
+        has made sure that it is sound and that its id is not known.
         """
-        self._settle()
-        if self.by_time:
-            index = bisect_left(self._messages, time_key(message), key=time_key)
-        elif seq < self.dropped_to:
-            index = 0
-        else:
-            index = bisect_right(self._messages, seq, key=self._seq)
-        self._enter(message, seq)
-        self._messages.insert(index, message)
+        self.settle()
+        index = self._place(message, seq)
+        if index == len(self.held):
+            self.append(message, seq)
+            return
+        head = self.head
+        self._fix_seqs()
+        self._seqs = (*self._seqs[:index], seq, *self._seqs[index:])
+        later = [*islice(self.held.items(), index, None)]
+        for name, _ in later:
+            del self.held[name]
+        self._enter(message)
+        self.held.update(later)
+        self.offset = max(head, seq) + 1 - len(self.held)
         self._bytes += messages_bytes((message,))
         self._weighed += 1
         if seq < self.dropped_to and not self.by_time:
             self._sweep(1)
-        self._settle()
+        self.settle()
+
+    def _place(self, message: MessageLike, seq: int) -> int:
+        """Return the index at which a message belongs."""
+        if not self.by_time:
+            if seq < self.dropped_to:
+                return 0
+            return len(self.held) if seq >= self.head else bisect_right(self._all_seqs(), seq)
+        key, index = time_key(message), len(self.held)
+        for other in reversed(self.held.values()):
+            if time_key(other) <= key:
+                break
+            index -= 1
+        return index
 
     def prepend(self, messages: Sequence[MessageLike], seqs: Sequence[int], after: int) -> None:
         """Put older messages, which count in `ordinal` already, before all others; the window reaches to ``after``.
@@ -60,22 +79,25 @@ class Timeline(Window, eq=False, gc=False):
         The caller has made sure that there is a seq for each, and that ``seqs`` are ascending (unless ``by_time``) and
         not above any position held.
         """
-        self._settle()
-        fresh: list[MessageLike] = []
-        ids = self.ids
+        self.settle()
+        fresh: dict[str, tuple[MessageLike, int]] = {}
         for message, seq in zip(messages, seqs, strict=True):
-            if message.id not in ids:
-                ids[message.id] = seq
-                fresh.append(message)
-                if message.extra:
-                    self._enter(message, seq)
-        self._messages[:0] = fresh
+            if message.id not in self.held and message.id not in self.tombstones:
+                fresh.setdefault(message.id, (message, seq))
+        pairs = [*fresh.values(), *zip(self.held.values(), self._all_seqs(), strict=True)]
         if self.by_time:
-            self._messages.sort(key=time_key)
-        self._begin(after, -len(fresh))
-        self._bytes += messages_bytes(fresh)
+            pairs.sort(key=lambda pair: time_key(pair[0]))
+        head = self.head
+        self.held = {message.id: message for message, _ in pairs}
+        self._seqs = tuple([seq for _, seq in pairs])
+        self.offset = head + 1 - len(self.held)
+        for message, _ in fresh.values():
+            self._weigh_extra(message)
+        self.dropped_to = after
+        self.gone -= len(fresh)
+        self._bytes += messages_bytes([message for message, _ in fresh.values()])
         self._weighed += len(fresh)
-        self._settle()
+        self.settle()
 
     # -- changing ------------------------------------------------------------------------------------------------------
 
@@ -85,39 +107,38 @@ class Timeline(Window, eq=False, gc=False):
         Raises ``InvalidValue`` for less than 1; nothing has changed then.
         """
         check_bound("max_messages", max_messages)
-        self._settle()
+        self.settle()
         self.max_messages = max_messages
-        self._settle()
-        self._compact()
+        self.settle()
+        self.held = dict(self.held)  # a dict does not shrink of itself
 
     def replace(self, message: MessageLike) -> MessageLike:
-        """Put ``message`` in the place of the held one with its id; return that one. O(log n), ``by_time`` O(n).
+        """Put ``message`` in the place of the held one with its id; return that one. O(1).
 
         ``by_time``, a message with another timestamp moves to its new place, as `insert` would put it. Where it has
         grown, older ones may be dropped. The caller has made sure that it is sound. Raises KeyError where no message of
         this id is held; nothing has changed then.
         """
-        index = self._index(message.id)
-        if index is None:
+        old = self.get(message.id)
+        if old is None:
             raise KeyError(message.id)
-        old = self._messages[index]
-        note = self.annotations.get(message.id)
-        seq = self._take(index)
-        self._begin(self.dropped_to, -1)
         if self.by_time and old.timestamp != message.timestamp:
+            note = self.annotations.get(message.id)
+            seq = self._take(old)
+            self.gone -= 1
             self.insert(message, seq)
-        else:
-            self._enter(message, seq)
-            self._messages.insert(index, message)
-            self._bytes += messages_bytes((message,))
-            self._weighed += 1
-            self._settle()
-        if note is not None:
-            self.annotate(message.id, note)
+            if note is not None:
+                self.annotate(message.id, note)
+            return old
+        self._weigh()
+        self.held[message.id] = message
+        self._bytes += messages_bytes((message,)) - messages_bytes((old,)) - self._extras.pop(message.id, 0)
+        self._weigh_extra(message)
+        self.settle()
         return old
 
     def annotate(self, message_id: str, note: Annotation) -> bool:
-        """Set what has gathered on a message; return whether it is held: else nothing has changed. O(log n)."""
+        """Set what has gathered on a message; return whether it is held: else nothing has changed. O(1)."""
         if message_id not in self:
             return False
         self._bytes -= annotation_bytes(self.annotations.pop(message_id, None))
@@ -127,45 +148,42 @@ class Timeline(Window, eq=False, gc=False):
         return True
 
     def remove(self, message_id: str) -> MessageLike | None:
-        """Take a message out and leave a tombstone, held or not; return the message, or None.
-
-        O(log n), and one move of the list behind it; ``by_time`` O(n).
-        """
-        self._settle()
+        """Take a message out and leave a tombstone, held or not; return the message, or None. O(n) where it is held."""
+        self.settle()
         message = self.withdraw(message_id)
         self.bury((message_id,))
         return message
 
     def withdraw(self, message_id: str) -> MessageLike | None:
         """Take a held message out without a tombstone; it still counts in `ordinal`. As `remove`."""
-        index = self._index(message_id)
-        if index is None:
-            return None
-        message = self._messages[index]
-        self._take(index)
+        message = self.get(message_id)
+        if message is not None:
+            self._take(message)
         return message
 
     def count_to(self, ordinal: int) -> None:
         """Let `ordinal` be at least this: the log counts messages that turned out to be held already. O(1)."""
-        self._begin(self.dropped_to, max(0, ordinal - self.ordinal))
+        self.gone += max(0, ordinal - self.ordinal)
 
     def bury(self, message_ids: Iterable[str]) -> None:
         """Leave tombstones for those of the ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
         for message_id in message_ids:
-            if message_id in self.ids:
-                continue
-            self.tombstones[message_id] = None
-            self.ids[message_id] = REMOVED
-            if len(self.tombstones) > MAX_TOMBSTONES:
-                oldest = next(iter(self.tombstones))
-                del self.tombstones[oldest], self.ids[oldest]
+            if message_id not in self.held:
+                self.tombstones.setdefault(message_id)
+                if len(self.tombstones) > MAX_TOMBSTONES:
+                    del self.tombstones[next(iter(self.tombstones))]
 
-    def _take(self, index: int) -> int:
-        """Take the message at ``index`` out of the list; it still counts in `ordinal`. Return its position."""
+    def _take(self, message: MessageLike) -> int:
+        """Take a held message out; it still counts in `ordinal`. Return its position."""
         self._weigh()
-        message = self._messages.pop(index)
+        head, index = self.head, self._index(message.id)
+        self._fix_seqs()
+        seq = self._seqs[index]
+        self._seqs = self._seqs[:index] + self._seqs[index + 1 :]
+        del self.held[message.id]
+        self.offset = head + 1 - len(self.held)
+        self.gone += 1
         self._bytes -= messages_bytes((message,))
         self._weighed -= 1
-        self._begin(self.dropped_to, 1)
         self._shed(message.id)
-        return self.ids.pop(message.id)
+        return seq

@@ -138,9 +138,8 @@ class RoomFeed:
         if reason is not None:
             return SnapshotNeeded(reason)
         entries = [entry for _, entry in self._entries if token.seq < entry.seq <= upto]
-        ids = room.timeline.ids
-        later = room.timeline.messages_after(token.seq)
-        entries += [LogEntry(ids[m.id], 0, MessageAdded(m)) for m in later if ids[m.id] <= upto]
+        later = room.timeline.placed_after(token.seq)
+        entries += [LogEntry(seq, 0, MessageAdded(message)) for seq, message in later if seq <= upto]
         if len(entries) > limit:
             return SnapshotNeeded("too many")
         entries.sort(key=_seq)
@@ -165,8 +164,8 @@ class RoomFeed:
                 if entry.seq == seq:
                     return entry.update
                 break
-        for message in room.timeline.messages_after(seq - 1)[:1]:
-            if room.timeline.ids[message.id] == seq:
+        for at, message in room.timeline.placed_after(seq - 1)[:1]:
+            if at == seq:
                 return MessageAdded(message)
         return None
 

@@ -27,7 +27,7 @@ def fill(room: LiveRoom, start: int, stop: int) -> None:
 
 def summed_up(room: LiveRoom) -> int:
     """The messages held and digested; a digest lags by at most a batch of the window."""
-    room.timeline.sweep()
+    room.timeline.settle()
     assert isinstance(room.digest, MessageDigest)
     return room.digest.messages + len(room.timeline)
 

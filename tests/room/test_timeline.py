@@ -81,7 +81,7 @@ class Window(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Bytes are counted a few messages late: before they are compared both sides are brought up to date."""
-        self.timeline.sweep()
+        self.timeline.settle()
         self.naive.cut(settled=True)
 
     @rule(step=st.integers(0, 3), user=users, content=texts, at=times, badges=badges, extra=extras, own=st.booleans())
@@ -315,5 +315,5 @@ def test_who_listens_is_told_of_what_leaves_once() -> None:
     for number in range(1, 31):
         timeline.add(message(f"m{number}", second=number), number)
     timeline.remove("m29")
-    timeline.sweep()
+    timeline.settle()
     assert told == [f"m{number}" for number in range(1, 28)]

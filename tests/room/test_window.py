@@ -53,7 +53,7 @@ def test_by_time_positions_are_looked_for_one_by_one() -> None:
     window = Window(2, by_time=True)
     for number, seq in ((1, 3), (2, 1), (3, 2)):
         window.append(message(f"m{number}", second=number), seq)
-    window.sweep()
+    window.settle()
     assert (window.after, window.seqs(), window.get("m2"), window.get("m1")) == (3, (1, 2), window.messages()[0], None)
     assert [held.id for held in window.messages_after(1)] == ["m3"]
     window.check()
@@ -68,7 +68,7 @@ def test_what_belongs_to_a_message_leaves_with_it() -> None:
         timeline.append(message("m1", extra={"about": "x" * 1000}), 1)
         timeline.annotate("m1", Annotation(reactions={"+": tuple(map(str, range(9)))}))
         timeline.append(message("m2", content="x" * 2500, second=1), 2)
-        timeline.sweep()
+        timeline.settle()
         assert (told, timeline.annotations, len(timeline)) == (["m1"], {}, 1)
         timeline.check()
 
@@ -111,10 +111,10 @@ def test_ids_that_left_the_window_are_remembered() -> None:
 )
 def test_the_short_way_leaves_out_what_is_not_sound(unsound: MessageLike) -> None:
     timeline = filled(3, most=2)
-    before = (timeline.messages(), timeline.ids.copy(), timeline.ordinal, timeline.bytes)
+    before = (timeline.messages(), timeline.seqs(), timeline.ordinal, timeline.bytes)
     with contextlib.suppress(TypeError):
         assert not timeline.add(unsound, 4)
-    assert (timeline.messages(), timeline.ids, timeline.ordinal, timeline.bytes) == before
+    assert (timeline.messages(), timeline.seqs(), timeline.ordinal, timeline.bytes) == before
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def test_the_short_way_leaves_out_what_is_not_sound(unsound: MessageLike) -> Non
 )
 def test_the_short_way_never_takes_what_is_no_message(strange: Any) -> None:
     timeline = filled(3, most=2)
-    before = (timeline.messages(), timeline.ids.copy(), timeline.ordinal, timeline.bytes)
+    before = (timeline.messages(), timeline.seqs(), timeline.ordinal, timeline.bytes)
     with contextlib.suppress(TypeError, AttributeError):
         assert not timeline.add(strange, 4)
-    assert (timeline.messages(), timeline.ids, timeline.ordinal, timeline.bytes) == before
+    assert (timeline.messages(), timeline.seqs(), timeline.ordinal, timeline.bytes) == before
 
 
 def test_the_newest_stays_whatever_it_weighs() -> None:
@@ -153,7 +153,7 @@ def test_bytes_do_not_depend_on_when_they_are_asked(contents: list[tuple[str, An
         assert asked.add(new, seq)
         assert asked.bytes
         assert unasked.add(new, seq)
-    asked.sweep()
-    unasked.sweep()
+    asked.settle()
+    unasked.settle()
     assert asked._bytes == unasked._bytes
     assert len(asked) == min(len(contents), 10)
