@@ -112,8 +112,8 @@ def check_image(image: RoomImage) -> None:
     if seqs and (min(seqs) < 0 or max(seqs) > head or (list(seqs) != sorted(seqs) and not image.by_time)):
         raise InvalidValue("image.seqs", f"must be ascending and not above {head}")
     ends = [end for gap in gaps for end in (gap.after, gap.upto)]
-    if ends and (ends != sorted(ends) or ends[0] < image.floor or ends[-1] > head or any(not len(gap) for gap in gaps)):
-        raise InvalidValue("image.gaps", f"must be ascending, within ({image.floor}, {head}], and not empty")
+    if ends and (ends != sorted(ends) or ends[0] < image.floor or ends[-1] > head):
+        raise InvalidValue("image.gaps", f"must be ascending and within ({image.floor}, {head}]")
 
 
 def room_of(image: RoomImage, tier: Tier, limits: Limits, make: MakeMessage | None = None) -> LiveRoom:

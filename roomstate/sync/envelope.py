@@ -132,6 +132,8 @@ class Envelope(Struct, frozen=True):
             raise Malformed(error.where, error.reason) from None
         if image.seqs and min(image.seqs) < image.held_after and not image.by_time:
             raise Malformed("image.seqs", f"must not lie below held_after, {image.held_after}")
+        if any(gap.after == gap.upto for gap in image.gaps):
+            raise Malformed("image.gaps", "must not be empty")
         return image
 
 
@@ -386,7 +388,7 @@ def of_image(
         held_after=max(image.held_after, image.seqs[cut - 1]) if cut > within else image.held_after,
         floor=image.floor,
         removed_messages=tuple(reversed(_newest(reversed(image.tombstones)))),
-        gaps=image.gaps[-MAX_ITEMS:],
+        gaps=tuple(gap for gap in image.gaps if gap.after < gap.upto)[-MAX_ITEMS:],
         annotations=dict(reversed(notes)) or EMPTY,
         presence=dict(_newest(image.presence.items(), MAX_MEMBERS)) or EMPTY,
         members_complete=image.members_complete and len(members) == len(image.members),
