@@ -120,7 +120,8 @@ class Settled(Struct, frozen=True):
 class ConflictPolicy(Struct, frozen=True):
     """Says who settles each part of a room: ``fields`` maps a part (`PARTS`) to a strategy; others as in `DEFAULTS`.
 
-    Raises ``InvalidValue`` for a part that there is not, and for messages that somebody is to choose.
+    Raises ``InvalidValue`` for a part that there is not, for what is no strategy, and for messages that somebody is to
+    choose.
 
     >>> policy = ConflictPolicy({"config": UserChoice(expires_s=60)})
     >>> policy.strategy("config", ConflictKind.COMPLEX)
@@ -135,6 +136,8 @@ class ConflictPolicy(Struct, frozen=True):
         for part, strategy in self.fields.items():
             if part not in PARTS:
                 raise InvalidValue("conflict_policy.fields", f"has no part {part!r}; there are: {', '.join(PARTS)}")
+            if not isinstance(strategy, ConflictStrategy):
+                raise InvalidValue("conflict_policy.fields", f"has no strategy for {part}, but {strategy!r}")
             if part == "messages" and isinstance(strategy, UserChoice):
                 raise InvalidValue("conflict_policy.fields", "messages cannot be chosen: their log goes on meanwhile")
 

@@ -220,7 +220,7 @@ def _tombstones(client: Sequence[str], server: Sequence[str], absent: Iterable[_
     """All tombstones, oldest first: first those of messages whose removal nobody had noted, then by age, then by id."""
     age: dict[str, int] = {}
     for stones in (client, server):
-        for index, name in enumerate(reversed(stones)):
+        for index, name in enumerate(reversed(stones[-MAX_TOMBSTONES:])):
             age[name] = min(index, age.get(name, index))
     noted = sorted(age, key=lambda name: (-age[name], name))
     found = sorted({(seq, message.id) for seq, message in absent if message.id not in age})

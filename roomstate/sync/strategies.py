@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
@@ -138,6 +138,7 @@ def _differ(name: str, one: RoomImage, other: RoomImage) -> bool:
 # -- strategies --------------------------------------------------------------------------------------------------------
 
 
+@runtime_checkable
 class ConflictStrategy(Protocol):
     """Decides what becomes of one part of a room over which two states differ.
 
@@ -204,7 +205,8 @@ class UserChoice(Struct, frozen=True):
     default: Side = "server"
 
     def __post_init__(self) -> None:
-        if not 0 < self.expires_s < float("inf"):
+        given: object = self.expires_s
+        if not isinstance(given, int | float) or not 0 < given < float("inf"):
             raise InvalidValue("user_choice.expires_s", f"must be a finite number above 0, got {self.expires_s!r}")
         if self.default not in ("client", "server"):
             raise InvalidValue("user_choice.default", f"must be 'client' or 'server', got {self.default!r}")

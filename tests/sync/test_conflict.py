@@ -182,6 +182,9 @@ def test_an_unknown_fingerprint_says_nothing() -> None:
 def test_a_policy_names_parts_that_there_are() -> None:
     with pytest.raises(InvalidValue, match="no part 'seqs'; there are: messages, info"):
         ConflictPolicy({"seqs": Merge()})
+    wrong: Any = "client"
+    with pytest.raises(InvalidValue, match="has no strategy for config, but 'client'"):
+        ConflictPolicy({"config": wrong})
     with pytest.raises(InvalidValue, match="messages cannot be chosen"):
         ConflictPolicy({"messages": UserChoice()})
 

@@ -117,6 +117,8 @@ def test_strategies_have_bounds() -> None:
         with pytest.raises(InvalidValue, match=r"user_choice\.expires_s"):
             UserChoice(expires_s)
     wrong: Any = "both"
+    with pytest.raises(InvalidValue, match=r"user_choice\.expires_s"):
+        UserChoice(wrong)
     with pytest.raises(InvalidValue, match=r"user_choice\.default"):
         UserChoice(default=wrong)
     few = Merge(3).settle("messages", Conflict(ConflictKind.COMPLEX, image(1, 2, head=2), image(3, 4, held_after=2)))
