@@ -16,6 +16,7 @@ from roomstate.model import Count, Message, Status, Tier
 from roomstate.residency.prediction import RecencyPredictor
 from roomstate.residency.warming import Warmer
 from roomstate.store import MemoryStore, SQLiteStore
+from roomstate.sync.envelope import of_image
 from roomstate.updates import MessageAdded
 
 
@@ -237,6 +238,20 @@ def test_a_rejected_verb_changes_nothing() -> None:
         with pytest.raises(InvalidValue):
             call()
     assert (host.view("rust").revision, host.known(), host.stats()) == before
+
+
+def test_a_replica_sends_receives_and_forgets_through_its_host() -> None:
+    authority = RoomStateManager()
+    authority.enter("x", "rust")
+    with SyncHost(role="replica") as host:
+        host.enter("ada", "rust")
+        host.receive(of_image(authority.image("rust"), 0.0))
+        host.send("rust", "hello", client_id="c1")
+        assert [echo.client_id for echo in host.view("rust").pending] == ["c1"]
+        host.discard("rust", "c1")
+        assert host.view("rust").pending == ()
+        with pytest.raises(InvalidValue, match="beside a room's id"):
+            host.receive("rust")  # type: ignore[call-overload]
 
 
 def test_options_belong_to_a_manager_that_is_made_here() -> None:

@@ -223,6 +223,35 @@ def test_a_viewer_waits_for_the_store_but_not_for_what_is_in_memory() -> None:
     run(main)
 
 
+def test_what_a_later_image_has_already_is_not_told_again() -> None:
+    async def main() -> None:
+        async with host_of() as host, host.connect("v1") as connection:
+            async with (
+                connection.subscribe("rust", tier=Tier.BACKGROUND) as stream,
+                connection.subscribe("go") as other,
+            ):
+                client = Client(stream)
+                await client.next()
+                await host.publish("rust", said(1))
+                await asyncio.sleep(1)
+                stream.answer("rust", None, 7)
+                await host.publish("rust", said(2))
+                assert (await client.next()).sequence_number == 2
+                client.start()
+                await asyncio.sleep(1)
+                await host.publish("rust", said(3))
+                await asyncio.sleep(1)
+                last = client.seen[-1]
+                assert (last.previous, last.sequence_number, last.withheld) == (2, 3, True)
+                stream.remove("go")  # it is the other's
+                assert "go" in other
+                stream.close()
+                assert client.task is not None
+                await client.task
+
+    run(main)
+
+
 def test_a_background_viewer_long_away_gets_an_image_in_brief() -> None:
     async def main() -> None:
         async with host_of() as host:
