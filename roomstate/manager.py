@@ -422,6 +422,8 @@ class RoomStateManager(Links):
             self._durability.expire_typing(holding, now)
         elif kind == "fetch":
             self._following.retry(holding)
+        elif kind == "parked":
+            self._following.parked.expire(holding, now)
         elif kind == "send":
             self._replicating.sending.expire(holding, now)
             self._tiering.settle(holding, now)

@@ -7,7 +7,8 @@ the manager was made):
 labels                                 counted
 =====================================  ===========================================================================
 ``update``, kind, outcome              logged and ephemeral updates: applied, duplicate, repeated (the log held it
-                                       already), recovered (it filled a gap), misfit
+                                       already), recovered (it filled a gap), parked (until its message comes),
+                                       misfit
 ``envelope``, outcome                  what a replica received: as `roomstate.sync.replica.Verdict` says, or "not
                                        held", or "malformed"
 ``transition``, from, to               changes of tier

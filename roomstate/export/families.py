@@ -79,7 +79,7 @@ _COUNTED: Final = (
             "updates",
             "counter",
             "Updates by kind and outcome: applied, duplicate, repeated (the log held it already), recovered (it filled "
-            "a gap), misfit.",
+            "a gap), parked (until its message comes; then it is applied or a misfit), misfit.",
             ("kind", "outcome"),
         ),
         ("update",),

@@ -18,7 +18,6 @@ from roomstate.effects import (
     Head,
     LoadHead,
     LogEntry,
-    Misfit,
     Notified,
 )
 from roomstate.errors import InvalidValue, OverBudget, RoomBusy
@@ -163,8 +162,7 @@ class Durability:
 
     def misfit(self, holding: Holding, update: Update, reason: str) -> None:
         """Count and tell that an update had no meaning."""
-        self._house.counts["update", str(update.__struct_config__.tag), "misfit"] += 1
-        self._house.out.append(Misfit(holding.room_id, update, reason))
+        self._house.misfit(holding, update, reason)
 
     # -- numbering ---------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@ cursors.
 
 Each update takes a local seq; a gap takes one as well, reserved for the hole, so that every seq up to the head is held
 or lies in a gap. A gap is filled page by page, newest or oldest first as the source likes, and closes when the source
-says that there is no more.
+says that there is no more. An edit or a reaction whose message is not known waits for it (`parked`).
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from roomstate.errors import InvalidValue
 from roomstate.holding.checks import checked
 from roomstate.holding.durability import Durability
 from roomstate.holding.house import House
+from roomstate.holding.parked import Parked
 from roomstate.holding.record import Holding
 from roomstate.holding.tiering import Tiering
 from roomstate.position import Gap
 from roomstate.room.reduce import Outcome, apply
 from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal
-from roomstate.updates import MessageAdded, Update
+from roomstate.updates import MessageAdded, MessageRemoved, Update
 
 __all__ = ["Following"]
 
@@ -30,12 +31,13 @@ _MAX_GAPS = 100  # gaps of one room; the two oldest become one beyond that
 class Following:
     """Takes what foreign sources give out into the rooms of one house."""
 
-    __slots__ = ("_durability", "_house", "_tiering")
+    __slots__ = ("_durability", "_house", "_tiering", "parked")
 
     def __init__(self, house: House, durability: Durability, tiering: Tiering) -> None:
         self._house = house
         self._durability = durability
         self._tiering = tiering
+        self.parked: Parked = Parked(house, durability)
 
     def receive(self, room_id: str, update: Update, cursor: str | None, now: float) -> None:
         """Apply ``update`` to a foreign room, which is held at BACKGROUND for as long as things come in."""
@@ -54,7 +56,16 @@ class Following:
         house.refile(holding)
         if cursor is not None:
             holding.cursor = cursor
+        self._take(holding, update, now)
+
+    def _take(self, holding: Holding, update: Update, now: float) -> None:
+        if self.parked.takes(holding, update, now):
+            return
         self._durability.take(holding, update, now)
+        if isinstance(update, MessageAdded):
+            self.parked.arrived(holding, update.message.id, now)
+        elif isinstance(update, MessageRemoved):
+            self.parked.removed(holding, update.message_id)
 
     def _is_numbered(self, holding: Holding) -> bool:
         """Whether something was published to the room. Of one that is still being loaded nobody knows."""
@@ -146,6 +157,7 @@ class Following:
             self._durability.posted(holding, update.message, room.head)
             if holding.kept is not None:
                 holding.kept.append(LogEntry(room.head, room.timeline.ordinal, update))
+            self.parked.arrived(holding, update.message.id, now)
 
     def fetch_failed(self, holding: Holding, reason: str, now: float) -> None:
         """Leave the gap open and try again later."""

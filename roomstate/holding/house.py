@@ -15,6 +15,7 @@ from roomstate.effects import (
     Effect,
     Event,
     Head,
+    Misfit,
     OpenStream,
     SaveFailed,
     StatusChanged,
@@ -33,6 +34,7 @@ from roomstate.room.states import Limits, LiveRoom
 from roomstate.room.tiers import LoadingSignal, next_status
 from roomstate.room.unread import ReadState
 from roomstate.sync.conflict import expire
+from roomstate.updates import Update
 
 __all__ = ["REPEATED", "Bounds", "House", "Output"]
 
@@ -41,7 +43,7 @@ Output: TypeAlias = Effect | Event
 REPEATED: Final = ("append", "head", "load", "save", "fetch", "recover")
 """What may fail at the host, and is then tried again at a deadline of its own."""
 
-_TIMERS: Final = ("own", "typing", "early", "send", "conflict", *REPEATED)
+_TIMERS: Final = ("own", "typing", "early", "send", "conflict", "parked", *REPEATED)
 _CACHE_ENTRY = 250  # bytes of a cached room beyond its packed bytes: record, index, ghost; `benchmarks memory`
 _HOLDING_BYTES = 700  # a holding with its read state and audience; `python -m benchmarks memory`
 _PER_INTEREST = 700  # bytes: the interest, its deadline, and the viewer's part in it; the same
@@ -225,6 +227,8 @@ class House:
         for conflict_id, pending in holding.conflicts.items():  # the defaults stand
             del self.conflicts[conflict_id]
             self.out.append(ConflictResolved(holding.room_id, conflict_id, expire(pending, pending.expires_at)))
+        for update in holding.parking.expire(float("inf")) if holding.parking is not None else ():
+            self.misfit(holding, update, "the room has left memory")
         if reads.markers:
             self._rest(holding.room_id, reads)
 
@@ -235,6 +239,11 @@ class House:
         if len(self.resting) > self.bounds.max_read_states:
             oldest = next(iter(self.resting))
             self.resting_bytes -= self.resting.pop(oldest).bytes
+
+    def misfit(self, holding: Holding, update: Update, reason: str) -> None:
+        """Count and tell that an update had no meaning. O(1)."""
+        self.counts["update", str(update.__struct_config__.tag), "misfit"] += 1
+        self.out.append(Misfit(holding.room_id, update, reason))
 
     def ask(self, kind: str, room_id: str) -> int:
         """Return the id of a new request. O(1)."""
@@ -274,6 +283,7 @@ class House:
             size += holding.feed.bytes if holding.feed is not None else 0
             size += holding.replica.bytes if holding.replica is not None else 0
             size += holding.echoes.bytes if holding.echoes is not None else 0
+            size += holding.parking.bytes if holding.parking is not None else 0
             room = holding.room
             if room is not None:
                 size += room.bytes

@@ -44,6 +44,9 @@ def _check_holding(house: House, holding: Holding) -> None:
         holding.replica.check()
     if holding.echoes is not None:
         holding.echoes.check()
+    assert (holding.parking is not None) == (("parked", holding.room_id) in house.due)
+    if holding.parking is not None:
+        holding.parking.check()
     if holding.room is None:
         assert not holding.plain
     else:

@@ -16,6 +16,7 @@ from roomstate.room.unread import ReadState
 from roomstate.sync.conflict import Pending
 from roomstate.sync.echo import Echoes
 from roomstate.sync.feed import RoomFeed
+from roomstate.sync.parking import Parking
 from roomstate.sync.replica import RoomReplica
 from roomstate.updates import Update
 
@@ -79,6 +80,7 @@ class Holding(Struct, eq=False, gc=False):
     cursor: str | None = None
     replica: RoomReplica | None = None
     echoes: Echoes | None = None
+    parking: Parking | None = None
     sends: dict[int, str] = {}
     conflicts: dict[int, Pending] = {}
 
@@ -146,6 +148,12 @@ class Holding(Struct, eq=False, gc=False):
         if self.echoes is None:
             self.echoes = Echoes()
         return self.echoes
+
+    def parking_lot(self) -> Parking:
+        """Return where updates wait for their messages, making it where there is none. O(1)."""
+        if self.parking is None:
+            self.parking = Parking()
+        return self.parking
 
     def sync_reads(self) -> ReadState:
         """Bring the read state up to the room's head, and return it. O(1)."""

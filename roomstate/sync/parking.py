@@ -98,7 +98,8 @@ class Parking:
     def park(self, update: Parkable, now: float) -> bool:
         """Keep ``update`` until its message comes; False where there is no room for it, which is counted. O(its size).
 
-        What is too old makes room first. The caller has made sure that the update is sound, and its message not known.
+        What is too old is dropped first; who wants to know of it calls `expire` before. The caller has made sure that
+        the update is sound, and its message not known.
         """
         self.expire(now)
         size = _size(update)
@@ -119,9 +120,9 @@ class Parking:
         self.claimed += len(updates)
         return updates
 
-    def expire(self, now: float) -> int:
-        """Drop what has waited for ``max_age_s`` or more; return how many updates that were. O(dropped)."""
-        before = self.expired
+    def expire(self, now: float) -> tuple[Parkable, ...]:
+        """Drop what has waited for ``max_age_s`` or more, and return it, oldest first. O(dropped)."""
+        dropped = []
         while (deadline := self.deadline) is not None and deadline <= now:
             number, (_, update) = self._parked.popitem(last=False)
             numbers = self._targets[update.message_id]
@@ -130,7 +131,8 @@ class Parking:
                 del self._targets[update.message_id]
             self._bytes -= _size(update)
             self.expired += 1
-        return self.expired - before
+            dropped.append(update)
+        return tuple(dropped)
 
     def check(self) -> None:
         """Assert the invariants; for tests. O(n)."""

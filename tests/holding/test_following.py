@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from roomstate import Gap, MessageEdited, MessageRemoved, Status, Tier
-from roomstate.effects import FetchMessages, GapClosed, GapOpened, Recovered
+from roomstate.effects import Deliver, FetchMessages, GapClosed, GapOpened, Misfit, Recovered
 from roomstate.errors import InvalidValue
 from roomstate.holding import following
+from roomstate.updates import ReactionAdded, ReactionRemoved, Update
 from tests.holding.test_tiering import World, kinds
 from tests.holding.world import added, message
 
@@ -168,3 +171,132 @@ def test_a_gap_may_be_filled_while_the_room_is_being_loaded() -> None:
     assert world.ids("irc") == ["m1", "m3", "m4"]
     assert world.rooms.status("irc") is Status.READY
     world.check()
+
+
+# -- what comes before its message -----------------------------------------------------------------------------------
+
+
+def edit(name: str, content: str = "edited") -> MessageEdited:
+    return MessageEdited(name, content)
+
+
+def tell(world: World, *updates: Update) -> tuple[Any, ...]:
+    return tuple(each for update in updates for each in world.do("receive", "irc", update))
+
+
+def contents(world: World) -> dict[str, str]:
+    world.check()
+    return {one.id: one.content for one in world.rooms.view("irc").messages}
+
+
+def count(world: World, outcome: str, kind: str = "message_edited") -> int:
+    return world.rooms.stats().count("update", kind, outcome)
+
+
+def test_an_edit_and_its_target_in_one_batch_whichever_is_first() -> None:
+    world = World("none")
+    tell(world, edit("m1"), added("m1"), added("m2"), edit("m2"))
+    assert contents(world) == {"m1": "edited", "m2": "edited"}
+    assert (count(world, "parked"), count(world, "applied")) == (1, 2)
+
+
+def test_what_waits_is_told_after_its_message_in_the_order_in_which_it_came() -> None:
+    world = World("none")
+    world.settled("enter", "v", "irc", user="ada")
+    early = (edit("m1", "once"), ReactionAdded("m1", "eve", "+1"), edit("m1", "twice"))
+    assert not [each for each in tell(world, *early) if isinstance(each, Deliver)]
+    told = [each for each in tell(world, added("m1")) if isinstance(each, Deliver)]
+    assert [each.update for each in told] == [added("m1"), *early]
+    assert [each.seq for each in told] == [1, 2, 3, 4]
+    assert contents(world) == {"m1": "twice"}
+
+
+def test_an_edit_of_a_message_that_a_fetched_page_brings() -> None:
+    world = World("none")
+    hear(world, "m1")
+    source(world, "m2", "m3")
+    world.do("disconnected", "irc")
+    tell(world, edit("m2"), ReactionRemoved("m3", "eve", "+1"))
+    assert contents(world) == {"m1": "hi"}
+    world.host.settle()
+    assert contents(world) == {"m1": "hi", "m2": "edited", "m3": "hi"}
+    assert count(world, "applied", "reaction_removed") == 1
+
+
+def test_a_removal_that_arrives_before_the_message() -> None:
+    world = World("none")
+    hear(world, "m1")
+    outputs = tell(world, edit("m2"), MessageRemoved("m2"), added("m2"))
+    assert contents(world) == {"m1": "hi"}
+    assert Misfit("irc", edit("m2"), "message 'm2' was removed") in outputs
+    assert count(world, "misfit") == 1
+    tell(world, edit("m2"))  # known to be removed: nothing to wait for
+    assert count(world, "parked") == 1
+
+
+def test_parked_updates_that_never_resolve_are_given_up_in_time() -> None:
+    world = World("none")
+    hear(world, "m1")
+    tell(world, edit("m2"))
+    world.now += 299.0
+    tell(world, edit("m3"))
+    assert world.rooms.next_deadline() == world.now + 1.0
+    world.now += 1.0
+    assert world.do("tick") == [Misfit("irc", edit("m2"), "its message did not come within 300 s")]
+    world.now += 299.0
+    assert [each.update for each in world.do("tick") if isinstance(each, Misfit)] == [edit("m3")]
+    tell(world, added("m2"), added("m3"))
+    assert contents(world) == {"m1": "hi", "m2": "hi", "m3": "hi"}
+
+
+def test_a_flood_of_updates_without_messages_is_bounded_and_costs_other_rooms_nothing() -> None:
+    world = World("none")
+    hear(world, "m1")
+    world.do("receive", "other", edit("m1"))
+    outputs = tell(world, *(edit(f"x{n}") for n in range(1100)))
+    refused = [each for each in outputs if isinstance(each, Misfit)]
+    assert len(refused) == 100
+    assert "1000 updates" in refused[0].reason
+    world.do("receive", "other", added("m1"))
+    assert world.rooms.view("other").messages[0].content == "edited"
+    world.check()
+
+
+def test_an_edit_too_large_to_be_kept_at_all_is_a_misfit() -> None:
+    world = World("none")
+    outputs = tell(world, edit("m1", "\N{PILE OF POO}" * 200_000))
+    assert [type(each) for each in outputs if isinstance(each, Misfit)] == [Misfit]
+    world.check()
+
+
+def test_what_makes_no_sound_message_is_a_misfit_once_that_is_here() -> None:
+    world = World("none")
+    large = {"b": "x" * 200_000}
+    outputs = tell(world, MessageEdited("m1", "edited", extra=large), added("m1", a="x" * 200_000))
+    assert [each.reason[:13] for each in outputs if isinstance(each, Misfit)] == ["message.extra"]
+    assert contents(world) == {"m1": "hi"}
+
+
+def test_a_room_that_leaves_memory_gives_up_what_waited() -> None:
+    world = World("none")
+    hear(world, "m1")
+    tell(world, edit("m2"))
+    outputs: list[Any] = []
+    for _ in range(5):
+        world.now += 200.0
+        outputs += world.do("demote", "irc", Tier.UNLOADED) if world.rooms.tier("irc") > Tier.UNLOADED else ()
+        world.host.settle()
+        outputs += world.host.drain()
+    assert [each.update for each in outputs if isinstance(each, Misfit)] == [edit("m2")]
+    world.check()
+
+
+def test_an_edit_of_a_message_that_a_load_brings() -> None:
+    world = World("none")
+    hear(world, *(f"m{n}" for n in range(1, 4)))
+    world.do("demote", "irc", Tier.CACHED)
+    world.host.settle()
+    assert world.rooms.tier("irc") is Tier.CACHED
+    tell(world, edit("m2"), edit("m9"))  # while it is loaded
+    world.host.settle()
+    assert contents(world) == {"m1": "hi", "m2": "edited", "m3": "hi"}

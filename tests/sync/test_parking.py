@@ -34,9 +34,9 @@ def test_nothing_waits_too_long_or_is_lost_without_being_counted(
     for step in steps:
         if isinstance(step, float):
             now += step
-            expected = [(since, update) for since, update in model if since + 10.0 > now]
-            assert parking.expire(now) == len(model) - len(expected)
-            model = expected
+            late = [(since, update) for since, update in model if since + 10.0 <= now]
+            assert parking.expire(now) == tuple(update for _, update in late)
+            model = model[len(late) :]
         elif isinstance(step, str):
             claimed = tuple(update for _, update in model if update.message_id == step)
             assert (step in parking) == bool(claimed)
@@ -91,7 +91,7 @@ def test_an_empty_parking_holds_nothing() -> None:
     parking.park(MessageEdited("m1", "ö" * 100), 0.0)
     assert parking.bytes > 300
     parking.claim("m1")
-    assert (parking.bytes, len(parking), parking.deadline, parking.expire(1e9)) == (0, 0, None, 0)
+    assert (parking.bytes, len(parking), parking.deadline, parking.expire(1e9)) == (0, 0, None, ())
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,6 @@ def test_what_waits_for_one_message_expires_one_by_one() -> None:
     parking = Parking()
     parking.park(reaction("m1", "ada"), 0.0)
     parking.park(reaction("m1", "bob"), 1.0)
-    assert parking.expire(300.0) == 1
+    assert parking.expire(300.0) == (reaction("m1", "ada"),)
     parking.check()
     assert parking.claim("m1") == (reaction("m1", "bob"),)
