@@ -10,7 +10,7 @@ from roomstate.errors import InvalidValue
 from roomstate.holding import following
 from roomstate.updates import ReactionAdded, ReactionRemoved, Update
 from tests.holding.test_tiering import World, kinds
-from tests.holding.world import added, message
+from tests.holding.world import START, added, message
 
 
 def source(world: World, *names: str, room: str = "irc") -> None:
@@ -177,7 +177,7 @@ def test_a_gap_may_be_filled_while_the_room_is_being_loaded() -> None:
 
 
 def edit(name: str, content: str = "edited") -> MessageEdited:
-    return MessageEdited(name, content)
+    return MessageEdited(name, content, START)
 
 
 def tell(world: World, *updates: Update) -> tuple[Any, ...]:
@@ -272,7 +272,7 @@ def test_an_edit_too_large_to_be_kept_at_all_is_a_misfit() -> None:
 def test_what_makes_no_sound_message_is_a_misfit_once_that_is_here() -> None:
     world = World("none")
     large = {"b": "x" * 200_000}
-    outputs = tell(world, MessageEdited("m1", "edited", extra=large), added("m1", a="x" * 200_000))
+    outputs = tell(world, MessageEdited("m1", "edited", START, extra=large), added("m1", a="x" * 200_000))
     assert [each.reason[:13] for each in outputs if isinstance(each, Misfit)] == ["message.extra"]
     assert contents(world) == {"m1": "hi"}
 
