@@ -23,15 +23,13 @@ from roomstate.position import above
 from roomstate.room.passage import image_of, room_of
 from roomstate.room.states import LiveRoom
 from roomstate.sync.conflict import ConflictPolicy, Pending, detect, expire, resolve
-from roomstate.sync.strategies import Side, fields_of
+from roomstate.sync.strategies import PARTS, Side, fields_of
 
 __all__ = ["Settling"]
 
 _MAX_OPEN: Final = 16  # choices of one room that are open; for the oldest beyond them the default stands
 _QUIET: Final = frozenset(("messages", "info", "notifications", "markers", "ui_state"))
-_PARTS_OF_MESSAGES: Final = frozenset(
-    "seqs annotations tombstones gaps floor held_after ordinal position by_time cursor".split()
-)  # with these a copy differs from its authority whenever it was behind
+_PARTS_OF_MESSAGES: Final = frozenset(PARTS["messages"])  # a copy that was behind differs from its authority in these
 
 
 class Settling:
@@ -114,9 +112,14 @@ class Settling:
 
 
 def _vouched(mine: RoomImage, theirs: RoomImage) -> RoomImage:
-    """Return the copy's image without what lies before the authority's, where it has missed something."""
-    if mine.position.epoch != theirs.position.epoch or mine.position.seq >= theirs.position.seq:
+    """Return the copy's image without what lies before the authority's, where it has missed something.
+
+    Of one that is ahead the log is the image's: what it has heard since is applied to that again, all of it.
+    """
+    if mine.position.epoch != theirs.position.epoch or mine.position.seq == theirs.position.seq:
         return mine
+    if mine.position.seq > theirs.position.seq:
+        return _followed(mine, theirs)
     after = min(theirs.held_after, mine.position.seq)
     first = sum(seq <= after for seq in mine.seqs)
     messages = mine.messages[first:]

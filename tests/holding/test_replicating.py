@@ -31,7 +31,7 @@ from roomstate.errors import ConflictError, InvalidValue, Malformed, RoomBusy, S
 from roomstate.model import Notification, User
 from roomstate.position import Gap, Position
 from roomstate.sync import envelope as wire
-from roomstate.sync.conflict import ClientWins, ConflictPolicy, UserChoice
+from roomstate.sync.conflict import ClientWins, ConflictPolicy, ConflictStrategy, Merge, ServerWins, UserChoice
 from roomstate.sync.payloads import DeltaUpdate
 from roomstate.sync.replica import MAX_EARLY
 from roomstate.updates import (
@@ -813,6 +813,23 @@ def test_a_client_s_own_part_is_kept_and_told() -> None:
     assert [made.field for each in told for made in each.decisions] == ["config"]
     view = pair.replica.view(ROOM)
     assert (view.config.emote_only, view.ui_state) == (True, {"ada": {"draft": "hi"}})
+
+
+@pytest.mark.parametrize("strategy", [None, Merge(), ClientWins(), ServerWins()], ids=lambda each: type(each).__name__)
+def test_what_comes_while_an_image_is_on_its_way_is_not_lost(strategy: ConflictStrategy | None) -> None:
+    pair = Pair(replica={"conflicts": ConflictPolicy({"messages": strategy} if strategy else {})})
+    pair.publish("a")
+    pair.take(pair.replica.follow("ada", ROOM))
+    pair.settle()
+    pair.enter()
+    (asked,) = pair.asked
+    answer = pair.answer(asked)
+    for update in (MessageEdited("a", "edited"), RoomConfigChanged(RoomConfig(emote_only=True)), "b"):
+        pair.receive(pair.publish(update))
+    pair.asked.clear()
+    pair.take(pair.replica.complete(asked.request_id, answer))
+    pair.settle()
+    pair.same()
 
 
 def test_of_a_copy_that_was_behind_only_what_the_authority_vouches_for_stays() -> None:
