@@ -207,6 +207,20 @@ def test_recoveries_are_timed_by_what_came_of_them() -> None:
     assert [view.id for view in copy.view("rust").messages] == ["m1", "m2"]
 
 
+@pytest.mark.parametrize(("fails", "outcome"), [(False, "left"), (True, "failed")])
+def test_a_copy_that_is_left_before_it_caught_up(fails: bool, outcome: str) -> None:
+    copy = RoomStateManager(role="replica", clock=lambda: 1000.0, jitter=lambda: 1.0)
+    (request,) = (each for each in copy.enter("v", "rust") if isinstance(each, RequestRecovery))
+    if fails:
+        copy.fail(request.request_id, "gone")
+    copy.leave("v", "rust")
+    copy.tick(now=9999.0)
+    stats = copy.stats()
+    ended = {labels: took.count for labels, took in stats.times.items() if labels[0] == "promotion"}
+    assert ended == {("promotion", "UNLOADED", "ACTIVE", outcome): 1}
+    assert stats.rooms[Tier.ACTIVE] == stats.rooms[Tier.BACKGROUND] == 0
+
+
 @pytest.mark.parametrize(
     ("share", "bound"), [(0.0, BOUNDS[0]), (0.5, BOUNDS[1]), (0.8, BOUNDS[1]), (0.9, math.inf), (1.0, math.inf)]
 )
