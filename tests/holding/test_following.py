@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from roomstate import Gap, MessageEdited, MessageRemoved, Status, Tier
 from roomstate.effects import Deliver, FetchMessages, GapClosed, GapOpened, Misfit, Recovered
@@ -300,3 +302,25 @@ def test_an_edit_of_a_message_that_a_load_brings() -> None:
     tell(world, edit("m2"), edit("m9"))  # while it is loaded
     world.host.settle()
     assert contents(world) == {"m1": "hi", "m2": "edited", "m3": "hi"}
+
+
+@given(
+    st.permutations([("m1", 0), ("m1", 1), ("m1", 2), ("m2", 0), ("m2", 1), ("m3", 0), ("m3", 9)]), st.integers(0, 7)
+)
+def test_whatever_comes_before_its_message_the_room_ends_the_same(order: list[tuple[str, int]], fetched: int) -> None:
+    """0 is the message, 9 its removal, another number an edit. From ``fetched`` on, messages come with a page."""
+    world = World("none")
+    world.settled("enter", "v", "irc", user="ada")
+    hear(world, "m0")
+    last: dict[str, str] = {}
+    for place, (name, number) in enumerate(order):
+        if number == 0 and place >= fetched:
+            source(world, name)
+        elif number == 0:
+            hear(world, name)
+        else:
+            tell(world, MessageRemoved(name) if number == 9 else edit(name, f"edit {number}"))
+            last[name] = f"edit {number}"
+    world.do("disconnected", "irc")
+    world.host.settle()
+    assert contents(world) == {"m0": "hi", "m1": last["m1"], "m2": last["m2"]}
