@@ -89,7 +89,7 @@ def test_a_real_archive(capsys: pytest.CaptureFixture[str]) -> None:
     path = shared_data("nav/lean-events.tsv.zst")
     if path is None:
         pytest.skip("no shared data")
-    found = said([str(path), "--rooms-by", "topic", "--limit", "30000"], capsys)
+    found = said([str(path), "--rooms-by", "topic", "--limit", "12000"], capsys)
     blended, recency, markov = (one["top3"] for one in found["predictors"])
-    assert min(blended, recency) > markov
+    assert blended > max(recency, markov)
     assert found["predictors"][0]["calibration_error"] < 0.1
