@@ -7,6 +7,7 @@ in another room than the viewer's previous one); the current room is never predi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import count, islice
 
 from benchmarks.harness import (
@@ -19,39 +20,12 @@ from benchmarks.harness import (
     peak_memory,
     shared_data,
 )
+from roomstate.cli.navigation import Visit, place, score
 from roomstate.residency.blend import BlendedPredictor
-from roomstate.residency.prediction import MarkovPredictor, Prediction, Predictor, RecencyPredictor
+from roomstate.residency.prediction import MarkovPredictor, Predictor, RecencyPredictor
 
 EVENTS = "nav/lean-events.tsv.zst"
 SESSIONS = "nav/msnbc.txt.zst"
-SCORED = 0.2
-Visit = tuple[float, str, str]  # time, viewer, room
-
-
-class Score:
-    """Hits by rank, and expected and observed hits by decile."""
-
-    def __init__(self) -> None:
-        self.switches = 0
-        self.hits = [0] * 5
-        self.deciles = [[0, 0.0, 0] for _ in range(10)]
-
-    def add(self, predictions: Iterable[Prediction], room: str) -> None:
-        self.switches += 1
-        for rank, (predicted, chance) in enumerate(predictions):
-            decile = self.deciles[min(9, int(10 * chance))]
-            decile[0] += 1
-            decile[1] += chance
-            if predicted == room:
-                decile[2] += 1
-                self.hits[rank] += 1
-
-    def top(self, count: int) -> float:
-        return sum(self.hits[:count]) / self.switches
-
-    def error(self) -> float:
-        errors = [abs(expected - observed) / count for count, expected, observed in self.deciles if count]
-        return sum(errors) / len(errors)
 
 
 def lean_events(by_topic: bool) -> list[Visit]:
@@ -63,7 +37,7 @@ def lean_events(by_topic: bool) -> list[Visit]:
     with open_lines(path) as lines:
         fields = (line.split() for line in lines)
         rooms = ((ts, user, f"{stream}/{topic}" if by_topic else stream) for ts, user, topic, stream in fields)
-        return [(float(ts), user, names.setdefault(room, room)) for ts, user, room in rooms]
+        return [Visit(float(ts), user, names.setdefault(room, room)) for ts, user, room in rooms]
 
 
 def sessions() -> list[Visit]:
@@ -73,29 +47,7 @@ def sessions() -> list[Visit]:
         return []
     with open_lines(path) as lines:
         visits = [(f"session-{at}", page) for at, line in enumerate(lines) for page in line.split()]
-    return [(float(at), viewer, page) for at, (viewer, page) in enumerate(visits)]
-
-
-def switches(visits: list[Visit]) -> Iterator[bool]:
-    """Whether each visit is a switch."""
-    here: dict[str, str] = {}
-    for _, viewer, room in visits:
-        yield here.get(viewer, room) != room
-        here[viewer] = room
-
-
-def play(predictor: Predictor, visits: list[Visit], *, posts: bool = True) -> Score:
-    """Predict each of the last switches, then tell the predictor what happened."""
-    score, switched = Score(), list(switches(visits))
-    unscored = int((1 - SCORED) * sum(switched))
-    for (now, viewer, room), switch in zip(visits, switched, strict=True):
-        unscored -= switch
-        if switch and unscored < 0:
-            score.add(predictor.predict(viewer, now), room)
-        predictor.visited(viewer, room, now)
-        if posts:
-            predictor.activity(room, viewer, "message", now)
-    return score
+    return [Visit(float(at), viewer, page) for at, (viewer, page) in enumerate(visits)]
 
 
 def given(what: str, value: float, unit: str, baseline: float | None = None) -> Figure:
@@ -104,25 +56,20 @@ def given(what: str, value: float, unit: str, baseline: float | None = None) -> 
     return Figure(what=what, value=value, unit=unit, baseline=baseline, ratio=ratio)
 
 
-def place(room: str) -> str:
-    """The stream of a topic."""
-    return room.partition("/")[0]
-
-
 def archive(
     what: str, visits: list[Visit], make: Callable[[], Predictor], goals: tuple[float, float]
 ) -> Iterator[Figure]:
     """Top-1/3/5, calibration and cost of the default, beside the two plain predictors."""
-    recency, markov = play(RecencyPredictor(), visits), play(MarkovPredictor(), visits)
+    recency, markov = score(RecencyPredictor(), visits), score(MarkovPredictor(), visits)
     predictor = make()
-    score = play(predictor, visits)
-    best = max(recency.top(1), markov.top(1)), max(recency.top(3), markov.top(3))
-    yield given(f"{what}: own recency, top-1", recency.top(1), "share")
-    yield given(f"{what}: Markov with back-off, top-1", markov.top(1), "share")
-    yield at_least(f"{what}: the default, top-1 (beside the better one)", score.top(1), goals[0], "share", best[0])
-    yield at_least(f"{what}: the default, top-3", score.top(3), goals[1], "share", best[1])
-    yield given(f"{what}: the default, top-5", score.top(5), "share")
-    yield at_most(f"{what}: calibration, mean error by decile", score.error(), 0.05, "share")
+    found = score(predictor, visits)
+    best = max(recency.top1, markov.top1), max(recency.top3, markov.top3)
+    yield given(f"{what}: own recency, top-1", recency.top1, "share")
+    yield given(f"{what}: Markov with back-off, top-1", markov.top1, "share")
+    yield at_least(f"{what}: the default, top-1 (beside the better one)", found.top1, goals[0], "share", best[0])
+    yield at_least(f"{what}: the default, top-3", found.top3, goals[1], "share", best[1])
+    yield given(f"{what}: the default, top-5", found.top5, "share")
+    yield at_most(f"{what}: calibration, mean error by decile", found.error, 0.05, "share")
     yield at_most(f"{what}: one prediction, mean of 20 viewers", cost(predictor, visits), 100, "µs")
 
 
@@ -164,14 +111,14 @@ def run() -> Iterable[Figure]:
     if streams:
         yield from archive("streams", streams, BlendedPredictor, (0.46, 0.77))
         topics = lean_events(by_topic=True)
-        yield from archive("topics", topics, lambda: BlendedPredictor(place=place), (0.27, 0.44))
-        without = play(BlendedPredictor(), topics)
-        yield at_least("topics, their streams unknown: top-1", without.top(1), 0.27, "share")
-        yield at_least("topics, their streams unknown: top-3", without.top(3), 0.44, "share")
+        yield from archive("topics", topics, partial(BlendedPredictor, place=place), (0.27, 0.44))
+        without = score(BlendedPredictor(), topics)
+        yield at_least("topics, their streams unknown: top-1", without.top1, 0.27, "share")
+        yield at_least("topics, their streams unknown: top-3", without.top3, 0.44, "share")
         yield at_most("memory of a viewer", bytes_per_viewer(topics), 2000, "B")
     pages = sessions()
     for make in (RecencyPredictor, MarkovPredictor, BlendedPredictor):
         if pages:
-            score = play(make(), pages, posts=False)
-            yield given(f"web sessions: {make.__name__}, top-1", score.top(1), "share")
-            yield given(f"web sessions: {make.__name__}, top-3", score.top(3), "share")
+            found = score(make(), pages, posts=False)
+            yield given(f"web sessions: {make.__name__}, top-1", found.top1, "share")
+            yield given(f"web sessions: {make.__name__}, top-3", found.top3, "share")

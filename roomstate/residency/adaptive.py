@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from functools import partial
 from zlib import crc32
 
 from roomstate.residency.entry import Reason
@@ -33,9 +34,12 @@ _KINDS = 3  # accesses: 2, 3 or 4, more
 _LOOKED_AT = 4  # rooms for each one that leaves: with 5 the mean rises by 0.002, with 3 it falls by as much
 _BATCH = 3  # victims between two looks, because sorting pays better in larger batches
 _POOL = 8
+NOBODY = -1  # no row
+
 _GHOSTS = 2  # rooms remembered that have left, for each one held: 20 bytes; with 3 the mean rises by 0.0006
 _LEAST_GHOSTS = 256
 _LEARN_LEAST = 2000
+_LEARN_MOST = 4000  # in a small cache that has learned for long: half the cost, and hardly a difference
 _FADE = 0.9  # of the counts, every so many accesses for each room held:
 _FADE_EVERY = 8
 
@@ -103,7 +107,8 @@ class AdaptivePolicy:
         at = checksum % ghosts.size
         if ghosts.sums[at] == checksum and ghosts.traits[at]:
             trait, last = ghosts.take(at)
-            age = bucket(clock - last)
+            age = clock - last
+            age = BUCKETS[age] if 0 <= age < FINE else bucket(age)
             self._back[_PLACE[trait] + age] += self._model.one
             trait = _older(trait, age)
         if row >= len(self._last):
@@ -144,8 +149,11 @@ class AdaptivePolicy:
         """A room leaves, and is remembered for some time."""
         checksum, ghosts = self._sums[row], self._ghosts
         at = checksum % ghosts.size
-        if ghosts.traits[at]:
-            self._lost(ghosts.traits[at], ghosts.last[at])
+        trait = ghosts.traits[at]
+        if trait:  # as `_lost` does, without the call
+            age = self._clock - ghosts.last[at]
+            age = BUCKETS[age] if 0 <= age < FINE else bucket(age)
+            self._model.lost[_PLACE[trait] + age] += self._model.one
         ghosts.sums[at], ghosts.traits[at], ghosts.last[at] = checksum, self._traits[row], self._last[row]
         self._last[row] = 0
         place, other = self._place[row], self._held.pop()
@@ -159,10 +167,11 @@ class AdaptivePolicy:
         if by_size is not self._by_size:
             self._by_size = by_size
             self._pool.clear()
-        while self._held:
-            yield self._least(rows)
+        return iter(partial(self._least, rows), NOBODY)
 
     def _least(self, rows: Rows) -> int:
+        if not self._held:
+            return NOBODY
         self._left -= 1
         if self._left < 0 or not self._pool:
             self._look(rows)
@@ -211,7 +220,8 @@ class AdaptivePolicy:
     def _learn(self) -> None:
         """Bring the worth up to date: often at first, then once for every half of the rooms held."""
         held = len(self._held)
-        wait = min(max(_LEARN_LEAST, held // 2), max(200, self._clock))
+        settled = min(_LEARN_MOST, max(_LEARN_LEAST, self._clock // 10))
+        wait = min(max(settled, held // 2), max(200, self._clock))
         self._due = (self._clock + wait) & CLOCK or 1
         self._model.learn(_FADE ** (wait / max(2000, _FADE_EVERY * held)))
         self._pool.clear()

@@ -138,7 +138,12 @@ class RoomCache:
         policy.inserted(rows, row, now)
         if likelihood:
             self.hint(room_id, now, likelihood=likelihood)
-        return gone or self._make_room(0, 0, newcomer=row)
+        if len(rows.index) <= self.max_rooms and self._bytes <= self.max_bytes:
+            return gone
+        if self.batch_fraction or self._bytes > self.max_bytes:
+            return gone or self._make_room(0, 0, newcomer=row)
+        victim = next(policy.victims(rows, Reason.ROOMS, now), row)  # the usual case: one comes, one goes
+        return (self._evict(victim, Reason.REFUSED if victim == row else Reason.ROOMS),)
 
     def get(self, room_id: str, now: float) -> Packed | None:
         """The packed room, counted as an access; None, counted as a miss, if it is not here."""
@@ -339,17 +344,19 @@ class RoomCache:
 
     def _make_room(self, rooms: int, size: int, newcomer: int = -1) -> tuple[Eviction, ...]:
         index, most = self._rows.index, self.max_rooms - rooms
-        if len(index) <= most and self._bytes + size <= self.max_bytes:
+        held = len(index)
+        if held <= most and self._bytes + size <= self.max_bytes:
             return ()
-        reason = Reason.ROOMS if len(index) > most else Reason.BYTES
-        least = len(index) - (math.ceil(self.batch_fraction * len(index)) if self.batch_fraction else 1)
+        reason = Reason.ROOMS if held > most else Reason.BYTES
+        least = held - (math.ceil(self.batch_fraction * held) if self.batch_fraction else 1)
         gone: list[Eviction] = []
         for row in self.policy.victims(self._rows, reason, self._now):
             gone.append(self._evict(row, Reason.REFUSED if row == newcomer else reason))
-            if len(index) <= most:
+            held -= 1
+            if held <= most:
                 if self._bytes + size > self.max_bytes:
                     reason = Reason.BYTES
-                elif len(index) <= least:
+                elif held <= least:
                     break
         return tuple(gone)
 
