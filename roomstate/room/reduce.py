@@ -174,12 +174,9 @@ def apply(
 def _added(room: LiveRoom, message: MessageLike, seq: int) -> bool:
     """Add what is plainly a new message, as almost every update is, the short way."""
     try:
-        added = not room.timeline.by_time and room.timeline.add(message, seq)
+        return not room.timeline.by_time and room.timeline.add(message, seq)  # which moves the head
     except (TypeError, AttributeError):
         return False  # not a message, or not a time: a closer look says what is wrong
-    if added:
-        room.head = seq
-    return added
 
 
 def check_update(update: Update) -> None:

@@ -80,24 +80,36 @@ class Timeline(Window, eq=False, gc=False):
         not above any position held.
         """
         self.settle()
-        fresh: dict[str, tuple[MessageLike, int]] = {}
-        for message, seq in zip(messages, seqs, strict=True):
-            if message.id not in self.held and message.id not in self.tombstones:
-                fresh.setdefault(message.id, (message, seq))
-        pairs = [*fresh.values(), *zip(self.held.values(), self._all_seqs(), strict=True)]
+        head, fresh, places = self.head, *self._unknown(messages, seqs)
+        self._seqs = (*places, *self._all_seqs())
+        self.held = fresh | self.held
         if self.by_time:
-            pairs.sort(key=lambda pair: time_key(pair[0]))
-        head = self.head
-        self.held = {message.id: message for message, _ in pairs}
-        self._seqs = tuple([seq for _, seq in pairs])
+            pairs = sorted(zip(self.held.values(), self._seqs, strict=True), key=lambda pair: time_key(pair[0]))
+            self.held = {message.id: message for message, _ in pairs}
+            self._seqs = tuple([seq for _, seq in pairs])
         self.offset = head + 1 - len(self.held)
-        for message, _ in fresh.values():
-            self._weigh_extra(message)
+        for message in fresh.values():
+            if message.extra:
+                self._weigh_extra(message)
         self.dropped_to = after
         self.gone -= len(fresh)
-        self._bytes += messages_bytes([message for message, _ in fresh.values()])
+        self._bytes += messages_bytes(fresh.values())
         self._weighed += len(fresh)
         self.settle()
+
+    def _unknown(
+        self, messages: Sequence[MessageLike], seqs: Sequence[int]
+    ) -> tuple[dict[str, MessageLike], Sequence[int]]:
+        """Return those of the messages whose ids are not known, the first of each id, and their positions."""
+        fresh = {message.id: message for message in messages}
+        if len(fresh) == len(seqs) == len(messages) and fresh.keys().isdisjoint(self.held.keys() | self.tombstones):
+            return fresh, seqs
+        fresh, places = {}, []
+        for message, seq in zip(messages, seqs, strict=True):
+            if message.id not in fresh and message.id not in self.held and message.id not in self.tombstones:
+                fresh[message.id] = message
+                places.append(seq)
+        return fresh, places
 
     # -- changing ------------------------------------------------------------------------------------------------------
 

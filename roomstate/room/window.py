@@ -243,9 +243,17 @@ class Window(Struct, eq=False, gc=False):
         1 µs more. For something that is not a message it may raise TypeError or AttributeError instead. The caller has
         made sure that the timeline is not ``by_time`` and that ``seq`` is above the last.
         """
-        if not self.is_new(message) or not (_is_plain(message) or _is_sound(message)):
+        held, message_id = self.held, message.id
+        if message_id in held or message_id in self.tombstones or message.timestamp <= self.horizon:
             return False
-        self.append(message, seq)
+        if _is_plain(message) and seq == self.offset + len(held):
+            held[message_id] = message
+            if seq >= self.settle_at:
+                self.settle()
+        elif _is_sound(message):
+            self.append(message, seq)
+        else:
+            return False
         return True
 
     def append(self, message: MessageLike, seq: int) -> None:
@@ -314,7 +322,11 @@ class Window(Struct, eq=False, gc=False):
         names = [*islice(self.held, cut)]
         self.dropped_to = max(self.dropped_to, self._last_seq(cut))
         self._seqs = self._seqs[cut:]
-        dropped = [*map(self.held.pop, names)]
+        if 2 * cut > len(self.held):  # fewer stay than go
+            dropped = [*islice(self.held.values(), cut)]
+            self.held = dict(islice(self.held.items(), cut, None))
+        else:
+            dropped = [*map(self.held.pop, names)]
         self.offset += cut
         self.gone += cut
         self._weighed -= cut
