@@ -14,10 +14,10 @@ from msgspec import MsgspecError, Struct
 
 from roomstate.errors import InvalidValue, Malformed, Oversized, ProtocolError
 from roomstate.model import EMPTY, UNSTAMPED, Notification, check_kept, check_time
-from roomstate.sync.payloads import AddedMessage, BulkSync, DeltaUpdate, Payload, StateUpdate
+from roomstate.sync.payloads import BulkSync, DeltaUpdate, Payload, StateUpdate
 from roomstate.updates import Update
 
-__all__ = ["MAX_ENVELOPE", "UNREADABLE", "as_bytes", "check_data", "check_said", "refused"]
+__all__ = ["MAX_ENVELOPE", "UNREADABLE", "as_bytes", "check_data", "check_said", "is_plain", "refused"]
 
 MAX_ENVELOPE: Final = 1 << 22
 """Bytes of one envelope: 1000 messages of 4 kB, or the longest message that may be published, twice."""
@@ -82,8 +82,6 @@ def check_data(room_id: str, told_at: datetime, after: int, upto: int, withheld:
     if told_at.tzinfo is not UTC:
         _check_time("room_state_sync.timestamp", told_at)
     if isinstance(data, DeltaUpdate):
-        if data.plain and after < upto and not withheld and all(map(_is_plain, data.added_messages)):
-            return
         takes = _check_delta(room_id, after, upto, data)
     elif isinstance(data, StateUpdate):
         _check_config(data)
@@ -97,9 +95,12 @@ def check_data(room_id: str, told_at: datetime, after: int, upto: int, withheld:
         raise Malformed(_DATA, f"must hold nothing that takes a position {why}")
 
 
-def _is_plain(item: AddedMessage | str) -> bool:
-    """Whether types have said all there is to say about a message."""
-    return isinstance(item, str) or not (item.extra or item.seq is not None or item.timestamp.tzinfo is not UTC)
+def is_plain(told_at: datetime, withheld: bool, data: DeltaUpdate) -> bool:
+    """Say whether types have said all there is to say about a DELTA_UPDATE that only adds messages. O(messages)."""
+    for item in data.added_messages:
+        if not isinstance(item, str) and (item.extra or item.seq is not None or item.timestamp.tzinfo is not UTC):
+            return False
+    return told_at.tzinfo is UTC and not withheld
 
 
 def _check_delta(room_id: str, after: int, upto: int, data: DeltaUpdate) -> bool:

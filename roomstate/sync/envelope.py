@@ -11,25 +11,24 @@ ephemeral things only.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
-from msgspec import Struct, structs
+from msgspec import Meta, Struct, structs
 from msgspec.json import Decoder, Encoder
 
 from roomstate.effects import Head, LogEntry
 from roomstate.errors import InvalidValue, Malformed
 from roomstate.image import RoomImage
-from roomstate.model import EMPTY, RoomInfo, User, as_message
+from roomstate.model import EMPTY, Id, RoomInfo, Seq, Time, User, as_message
 from roomstate.position import Position
 from roomstate.room.passage import check_image
-from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_data, refused
+from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_data, is_plain, refused
 from roomstate.sync.feed import Missing
 from roomstate.sync.feed import fingerprint as _fingerprint
 from roomstate.sync.payloads import (
-    BARE,
     MAX_ITEMS,
     MAX_MEMBERS,
     BulkSync,
@@ -38,18 +37,24 @@ from roomstate.sync.payloads import (
     KnownUser,
     Payload,
     StateUpdate,
-    UpdatedUser,
     delta_of,
     item_of,
+    others_of,
     payload_of,
 )
-from roomstate.sync.wire import WIRES, AnyWire, Sync
-from roomstate.updates import LOGGED, MessageAdded, Update, UserJoined
+from roomstate.updates import LOGGED, MessageAdded, Update
 
 __all__ = [
+    "AnyEnvelope",
+    "BulkSyncEnvelope",
+    "DeltaUpdateEnvelope",
     "Envelope",
+    "HeartbeatEnvelope",
+    "StateUpdateEnvelope",
+    "checked",
     "decode",
     "encode",
+    "of_data",
     "of_heartbeat",
     "of_image",
     "of_missing",
@@ -66,6 +71,7 @@ MAX_PART_BYTES: Final = 1 << 20
 
 T = TypeVar("T")
 
+_UNTOLD: Final = -1  # what `previous` is before `decode` has put one
 _PER_ITEM = 24  # bytes: a comma and the longest seq
 
 
@@ -73,30 +79,30 @@ def _nobody(user_id: str) -> User | None:
     return None
 
 
-class Envelope(Struct, frozen=True):
-    """One thing that an authority tells a replica of one room.
+class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="message_type"):
+    """One thing that an authority tells a replica of one room: one of the four types below, by what it carries.
 
     It covers ``(previous, sequence_number]`` of the log ``epoch`` ("" where the peer has none). ``withheld``: what lies
     there was left out on purpose. ``fingerprint`` is the equality hash of the entry at ``sequence_number`` ("" if not
     told), for the replica's next `Token`; ``ordinal`` counts the messages ever added up to there. ``answers`` is the
-    request whose answer ends with this.
+    request whose answer ends with this. `decode` reads one, and the functions whose names begin with ``of_`` make one.
     """
 
-    room_id: str
-    timestamp: datetime
-    epoch: str
-    previous: int
-    sequence_number: int
+    room_id: Id
+    timestamp: Time
+    sequence_number: Seq
     data: Payload
+    epoch: Annotated[str, Meta(max_length=64)] = ""
+    previous: Seq = _UNTOLD
     withheld: bool = False
-    fingerprint: str = ""
-    ordinal: int | None = None
-    answers: int | None = None
+    fingerprint: Annotated[str, Meta(max_length=64)] = ""
+    ordinal: Seq | None = None
+    answers: Seq | None = None
 
     @property
     def message_type(self) -> str:
         """The specification's word for what this carries."""
-        return _TYPES[type(self.data)]
+        return str(self.__struct_config__.tag)
 
     @property
     def bare(self) -> bool:
@@ -111,9 +117,10 @@ class Envelope(Struct, frozen=True):
         """
         data = self.data
         if isinstance(data, DeltaUpdate):
-            if len(data.added_messages) == 1 and data.plain and not isinstance(only := data.added_messages[0], str):
+            added = data.added_messages
+            if len(added) == 1 and not isinstance(only := added[0], str) and not any(others_of(data)):
                 return ((only.seq or self.sequence_number, only.update()),)  # the short way for most of them
-            return (*_said(self, data, user), *((0, update) for update in data.ephemeral()))
+            return tuple(data.entries(self.previous, self.sequence_number, user))
         if isinstance(data, StateUpdate):
             return tuple((self.sequence_number, update) for update in data.updates())
         return ()
@@ -135,41 +142,6 @@ class Envelope(Struct, frozen=True):
         if any(gap.after == gap.upto for gap in image.gaps):
             raise Malformed("image.gaps", "must not be empty")
         return image
-
-
-def _said(envelope: Envelope, data: DeltaUpdate, user: KnownUser) -> list[tuple[int, Update]]:
-    said: list[tuple[int, Update]] = []
-    changed: dict[str, User] = {}
-    for seq, name, item in _placed(envelope, data):
-        if isinstance(item, str):
-            if name in BARE:
-                said.append((seq, BARE[name](item).update()))
-        elif isinstance(item, UpdatedUser):
-            patched = item.update(changed.get(item.id) or user(item.id))
-            changed[item.id] = patched.user
-            said.append((seq, patched))
-        else:
-            update = item.update()
-            if isinstance(update, UserJoined):
-                changed[update.user.id] = update.user
-            said.append((seq, update))
-    return said
-
-
-def _placed(envelope: Envelope, data: DeltaUpdate) -> list[tuple[int, str, Any]]:
-    """Return every logged item with its seq and the name of its list, in order of application."""
-    items = data.logged()
-    after, upto = envelope.previous, envelope.sequence_number
-    placed = [(upto if isinstance(item, str) else item.seq or upto, name, item) for name, item in items]
-    if len(placed) <= 1:
-        return placed
-    if upto - after == len(items) == len(data.added_messages) and not any(getattr(item, "seq", 0) for _, item in items):
-        return [(seq, name, item) for seq, (name, item) in zip(range(after + 1, upto + 1), items, strict=True)]
-    return sorted(placed, key=_seq)
-
-
-def _seq(placed: tuple[int, str, Any]) -> int:
-    return placed[0]
 
 
 def _image(envelope: Envelope, data: BulkSync) -> RoomImage:
@@ -207,30 +179,48 @@ def _image(envelope: Envelope, data: BulkSync) -> RoomImage:
     )
 
 
-# -- the wire ----------------------------------------------------------------------------------------------------------
+class StateUpdateEnvelope(Envelope, frozen=True, tag="STATE_UPDATE"):
+    """A room's state is now this."""
+
+    data: StateUpdate
 
 
-_TYPES: Final = {payload: str(wire.__struct_config__.tag) for payload, wire in WIRES.items()}
-_decode = Decoder(Sync).decode
+class BulkSyncEnvelope(Envelope, frozen=True, tag="BULK_SYNC"):
+    """A room is this."""
+
+    data: BulkSync
+
+
+class DeltaUpdateEnvelope(Envelope, frozen=True, tag="DELTA_UPDATE"):
+    """This has happened in a room."""
+
+    data: DeltaUpdate
+
+
+class HeartbeatEnvelope(Envelope, frozen=True, tag="HEARTBEAT"):
+    """A room's log ends here."""
+
+    data: Heartbeat
+
+
+AnyEnvelope: TypeAlias = StateUpdateEnvelope | BulkSyncEnvelope | DeltaUpdateEnvelope | HeartbeatEnvelope
+
+
+# -- the wire --------------------------------------------------------------------------------------------------------
+
+
+class _Outer(Struct, frozen=True):
+    room_state_sync: AnyEnvelope
+
+
+_decode = Decoder(_Outer).decode
 _encode = Encoder().encode
 
 
 def encode(envelope: Envelope) -> bytes:
     """Return ``envelope`` as JSON. O(size). Raises ``InvalidValue`` for values that JSON cannot carry."""
-    wire = WIRES[type(envelope.data)](
-        room_id=envelope.room_id,
-        timestamp=envelope.timestamp,
-        sequence_number=envelope.sequence_number,
-        data=envelope.data,
-        epoch=envelope.epoch,
-        previous=envelope.previous,
-        withheld=envelope.withheld,
-        fingerprint=envelope.fingerprint,
-        ordinal=envelope.ordinal,
-        answers=envelope.answers,
-    )
     try:
-        return _encode(Sync(wire))
+        return _encode({"room_state_sync": envelope})
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidValue("envelope", f"cannot be written as JSON: {error}") from None
 
@@ -252,43 +242,54 @@ def decode(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Envelope:
     if type(raw) is not bytes or len(raw) > max_bytes:
         raw = as_bytes(raw, max_bytes, "envelope")
     try:
-        wire = _decode(raw).room_state_sync
+        envelope = _decode(raw).room_state_sync
     except UNREADABLE as error:
         raise refused(error, "envelope") from None
-    return envelope_of(wire)
+    return checked(envelope)
 
 
-def envelope_of(wire: AnyWire) -> Envelope:
-    """Return the envelope that was decoded, once all was looked at that types cannot say. O(size)."""
-    upto, previous, data = wire.sequence_number, wire.previous, wire.data
-    if previous is None:
+def checked(envelope: AnyEnvelope) -> Envelope:
+    """Return what was decoded, once all was looked at that types cannot say. O(size)."""
+    upto, previous, data = envelope.sequence_number, envelope.previous, envelope.data
+    if _UNTOLD < previous < upto and isinstance(data, DeltaUpdate) and not any(others_of(data)):
+        if is_plain(envelope.timestamp, envelope.withheld, data):
+            return envelope
+    elif previous == _UNTOLD:
         previous = max(0, upto - 1)
+        envelope = structs.replace(envelope, previous=previous)
     elif previous > upto:
         raise Malformed("room_state_sync.previous", f"must be at most sequence_number, {upto}, got {previous}")
-    check_data(wire.room_id, wire.timestamp, previous, upto, wire.withheld, data)
-    epoch = wire.epoch
+    check_data(envelope.room_id, envelope.timestamp, previous, upto, envelope.withheld, data)
     if isinstance(data, Heartbeat):
-        if epoch not in ("", data.epoch):
+        if envelope.epoch not in ("", data.epoch):
             raise Malformed("room_state_sync.data.epoch", "must be the envelope's own")
-        epoch = data.epoch
-    envelope = Envelope(
-        wire.room_id,
-        wire.timestamp,
-        epoch,
-        previous,
-        upto,
-        data,
-        wire.withheld,
-        wire.fingerprint,
-        wire.ordinal,
-        wire.answers,
-    )
+        return structs.replace(envelope, epoch=data.epoch)
     if isinstance(data, BulkSync):
         envelope.image()
     return envelope
 
 
 # -- what an authority says ------------------------------------------------------------------------------------------
+
+_ENVELOPES: Final[Mapping[type[Any], type[Envelope]]] = {
+    StateUpdate: StateUpdateEnvelope,
+    BulkSync: BulkSyncEnvelope,
+    DeltaUpdate: DeltaUpdateEnvelope,
+    Heartbeat: HeartbeatEnvelope,
+}
+
+
+def of_data(room_id: str, epoch: str, previous: int, seq: int, data: Payload, now: float, **fields: Any) -> Envelope:
+    """Return the envelope that carries ``data``, of the type for it; ``fields`` are those of `Envelope`. O(1)."""
+    return _ENVELOPES[type(data)](
+        room_id=room_id,
+        timestamp=datetime.fromtimestamp(now, UTC),
+        epoch=epoch,
+        previous=previous,
+        sequence_number=seq,
+        data=data,
+        **fields,
+    )
 
 
 def of_update(
@@ -299,16 +300,15 @@ def of_update(
     An ephemeral update takes no position: ``seq`` is then ``previous``. ``now`` is in seconds since 1970.
     """
     mark = _fingerprint(update) if isinstance(update, LOGGED) else ""
-    return Envelope(room_id, _time(now), epoch, previous, seq, payload_of(update), fingerprint=mark, ordinal=ordinal)
+    return of_data(room_id, epoch, previous, seq, payload_of(update), now, fingerprint=mark, ordinal=ordinal)
 
 
 def of_withheld(
     room_id: str, epoch: str, previous: int, seq: int, now: float, *, fingerprint: str = "", ordinal: int | None = None
 ) -> Envelope:
     """Return the envelope that says that ``(previous, seq]`` is there and is left out. O(1)."""
-    return Envelope(
-        room_id, _time(now), epoch, previous, seq, DeltaUpdate(), True, fingerprint=fingerprint, ordinal=ordinal
-    )
+    told = {"withheld": True, "fingerprint": fingerprint, "ordinal": ordinal}
+    return of_data(room_id, epoch, previous, seq, DeltaUpdate(), now, **told)
 
 
 def of_missing(
@@ -326,15 +326,15 @@ def of_missing(
     ``ordinal`` are those at the end, ``missing.upto``; ``answers`` stands on the last: with it the answer is whole.
     """
     chain: list[Envelope] = []
-    after, at = missing.after, _time(now)
+    after, epoch = missing.after, missing.epoch
     for part in _parts(missing.entries):
         upto = part[-1].seq
         data = _told(part, upto - after)
         mark = _fingerprint(part[-1].update)
-        chain.append(Envelope(room_id, at, missing.epoch, after, upto, data, fingerprint=mark))
+        chain.append(of_data(room_id, epoch, after, upto, data, now, fingerprint=mark))
         after = upto
     if after < missing.upto or not chain:
-        chain.append(Envelope(room_id, at, missing.epoch, after, missing.upto, DeltaUpdate()))
+        chain.append(of_data(room_id, epoch, after, missing.upto, DeltaUpdate(), now))
     mark = fingerprint or chain[-1].fingerprint
     chain[-1] = structs.replace(chain[-1], fingerprint=mark, ordinal=ordinal, answers=answers)
     return tuple(chain)
@@ -404,17 +404,8 @@ def of_image(
         ui_state={viewer: image.ui_state[viewer]} if viewer in image.ui_state else EMPTY,
         by_time=image.by_time,
     )
-    return Envelope(
-        image.room_id,
-        _time(now),
-        position.epoch,
-        0,
-        position.seq,
-        data,
-        fingerprint=fingerprint,
-        ordinal=image.ordinal,
-        answers=answers,
-    )
+    told = {"fingerprint": fingerprint, "ordinal": image.ordinal, "answers": answers}
+    return of_data(image.room_id, position.epoch, 0, position.seq, data, now, **told)
 
 
 def _newest(values: Iterable[T], most: int = MAX_ITEMS, share: int = 16) -> list[T]:
@@ -431,8 +422,4 @@ def _newest(values: Iterable[T], most: int = MAX_ITEMS, share: int = 16) -> list
 def of_heartbeat(room_id: str, head: Head, now: float) -> Envelope:
     """Return the envelope that says where a room's log ends. O(1)."""
     epoch, seq = head.position.epoch, head.position.seq
-    return Envelope(room_id, _time(now), epoch, seq, seq, Heartbeat(epoch, seq, head.ordinal))
-
-
-def _time(now: float) -> datetime:
-    return datetime.fromtimestamp(now, UTC)
+    return of_data(room_id, epoch, seq, seq, Heartbeat(epoch, seq, head.ordinal), now)

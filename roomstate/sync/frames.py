@@ -15,8 +15,7 @@ from roomstate.model import Id, Seq
 from roomstate.position import Token
 from roomstate.room.reduce import check_update
 from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_said, refused
-from roomstate.sync.envelope import Envelope, envelope_of
-from roomstate.sync.wire import AnyWire
+from roomstate.sync.envelope import AnyEnvelope, Envelope, checked
 from roomstate.updates import NotificationAdded, Update
 
 __all__ = ["Ack", "ErrorFrame", "Frame", "Interest", "Request", "Send", "decode_frame", "of_error"]
@@ -137,7 +136,7 @@ def of_error(error: RoomStateError, *, room_id: str | None = None, client_id: st
 class AnyFrame(Struct, frozen=True):
     """The outermost object: exactly one of these."""
 
-    room_state_sync: AnyWire | UnsetType = UNSET
+    room_state_sync: AnyEnvelope | UnsetType = UNSET
     room_state_request: Request | UnsetType = UNSET
     room_state_interest: Interest | UnsetType = UNSET
     room_state_send: Send | UnsetType = UNSET
@@ -169,7 +168,7 @@ def decode_frame(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Frame:
     if isinstance(frame, Send):
         _check_send(frame)
     elif not isinstance(frame, _Frame):
-        return envelope_of(frame)
+        return checked(frame)
     return frame  # type: ignore[no-any-return]
 
 

@@ -8,7 +8,7 @@ Items keep JSON's form, so that an envelope is written as it was read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
@@ -72,6 +72,7 @@ __all__ = [
     "WireItem",
     "delta_of",
     "item_of",
+    "others_of",
     "payload_of",
 ]
 
@@ -223,14 +224,38 @@ class DeltaUpdate(Struct, frozen=True, omit_defaults=True):
     receipts: Annotated[Mapping[Id, Id], Few] = EMPTY
     notifications: Annotated[tuple[Notification, ...], Few] = ()
 
-    @property
-    def plain(self) -> bool:
-        """Whether there is nothing but added messages, as in most. O(1)."""
-        return not any(_others(self))
-
     def logged(self) -> list[tuple[str, WireItem | str]]:
         """Return every logged item with the name of its list, in order of application at one position. O(items)."""
         return [(name, item) for name in LISTS for item in getattr(self, name)]
+
+    def entries(self, after: int, upto: int, user: KnownUser) -> list[tuple[int, Update]]:
+        """Return all that this says, of positions ``(after, upto]``, in order of application. O(items log items)."""
+        said: list[tuple[int, Update]] = []
+        changed: dict[str, User] = {}
+        for seq, name, item in self._placed(after, upto):
+            if isinstance(item, str):
+                if name in BARE:
+                    said.append((seq, BARE[name](item).update()))
+            elif isinstance(item, UpdatedUser):
+                patched = item.update(changed.get(item.id) or user(item.id))
+                changed[item.id] = patched.user
+                said.append((seq, patched))
+            else:
+                update = item.update()
+                if isinstance(update, UserJoined):
+                    changed[update.user.id] = update.user
+                said.append((seq, update))
+        said += [(0, update) for update in self.ephemeral()]
+        return said
+
+    def _placed(self, after: int, upto: int) -> list[tuple[int, str, Any]]:
+        """Return every logged item with its seq and the name of its list, in order of application."""
+        items = self.logged()
+        seqs = [0 if isinstance(item, str) else item.seq or 0 for _, item in items]
+        if upto - after == len(items) == len(self.added_messages) and not any(seqs):
+            seqs = list(range(after + 1, upto + 1))
+        placed = [(seq or upto, name, item) for seq, (name, item) in zip(seqs, items, strict=True)]
+        return sorted(placed, key=itemgetter(0))
 
     def ephemeral(self) -> list[Update]:
         """Return what takes no position. O(items)."""
@@ -245,7 +270,8 @@ class DeltaUpdate(Struct, frozen=True, omit_defaults=True):
 LISTS = DeltaUpdate.__struct_fields__[:7]
 """The lists of logged items, in the order in which those at one position are applied."""
 
-_others = attrgetter(*DeltaUpdate.__struct_fields__[1:])
+others_of = attrgetter(*DeltaUpdate.__struct_fields__[1:])
+"""Everything but the added messages: in most envelopes nothing."""
 
 BARE: Mapping[str, Callable[[str], WireItem]] = {"removed_messages": RemovedMessage, "users_left": LeftUser}
 """What a bare id means, list by list. In ``added_messages`` it is a message whose body is not here."""

@@ -15,7 +15,7 @@ from roomstate.position import Gap, Position, Token
 from roomstate.room.passage import empty, room_of
 from roomstate.room.reduce import apply, check_update
 from roomstate.room.states import Limits
-from roomstate.sync.envelope import Envelope, decode, encode, of_heartbeat, of_image, of_update, of_withheld
+from roomstate.sync.envelope import Envelope, decode, encode, of_data, of_heartbeat, of_image, of_update, of_withheld
 from roomstate.sync.frames import Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame
 from roomstate.sync.payloads import (
     AddedMessage,
@@ -70,8 +70,8 @@ STATE = StateUpdate(RoomConfig(emote_only=True), {"words": []}, 5, 1, "offline")
 
 ENVELOPES: tuple[Envelope, ...] = (
     of_image(IMAGE, NOW, user="ada", viewer="v1", fingerprint="ff", answers=3),
-    Envelope(ROOM, START, "e1", 2, 9, DELTA, False, "ff", 9, 3),
-    Envelope(ROOM, START, "e1", 9, 10, STATE, ordinal=9),
+    of_data(ROOM, "e1", 2, 9, DELTA, NOW, fingerprint="ff", ordinal=9, answers=3),
+    of_data(ROOM, "e1", 9, 10, STATE, NOW, ordinal=9),
     of_update(ROOM, "e1", 4, 5, MessageAdded(HELLO), NOW),
     of_withheld(ROOM, "e1", 5, 9, NOW),
     of_heartbeat(ROOM, Head(Position("e1", 9), 9), NOW),

@@ -26,6 +26,7 @@ from roomstate.sync.envelope import (
     Envelope,
     decode,
     encode,
+    of_data,
     of_heartbeat,
     of_image,
     of_missing,
@@ -62,7 +63,7 @@ HELLO = Message("m1", "bob", "hi", START)
 
 
 def delta(data: DeltaUpdate, previous: int = 4, upto: int = 5, **fields: Any) -> Envelope:
-    return Envelope(ROOM, START, "e1", previous, upto, data, **fields)
+    return of_data(ROOM, "e1", previous, upto, data, NOW, **fields)
 
 
 def play(log: Iterable[tuple[int, Update]], room: LiveRoom | None = None) -> RoomImage:
@@ -276,16 +277,16 @@ def test_only_a_bulk_sync_is_an_image() -> None:
 
 def test_an_image_made_here_is_looked_at_too() -> None:
     with pytest.raises(Malformed, match=r"image\.seqs"):
-        Envelope(ROOM, START, "e1", 0, 3, BulkSync((HELLO,), seqs=(4,))).image()
+        of_data(ROOM, "e1", 0, 3, BulkSync((HELLO,), seqs=(4,)), NOW).image()
 
 
 def test_messages_without_seqs_are_the_last_of_the_log() -> None:
     messages = tuple(structs.replace(HELLO, id=name) for name in "abc")
-    image = Envelope(ROOM, START, "", 0, 9, BulkSync(messages)).image()
+    image = of_data(ROOM, "", 0, 9, BulkSync(messages), NOW).image()
     assert (image.seqs, image.held_after, image.floor, image.ordinal) == ((7, 8, 9), 6, 6, 3)
-    image = Envelope(ROOM, START, "", 0, 1, BulkSync(messages)).image()
+    image = of_data(ROOM, "", 0, 1, BulkSync(messages), NOW).image()
     assert (image.seqs, image.held_after) == ((0, 0, 1), 0)
-    image = Envelope(ROOM, START, "", 0, 9, BulkSync()).image()
+    image = of_data(ROOM, "", 0, 9, BulkSync(), NOW).image()
     assert (image.seqs, image.held_after, image.floor) == ((), 9, 9)
 
 
@@ -342,7 +343,7 @@ def test_a_hosts_own_message_is_written_as_a_message() -> None:
 
 
 def test_what_json_cannot_carry_is_not_written() -> None:
-    told = Envelope(ROOM, START, "e1", 4, 5, StateUpdate(moderation_config={"a": object()}))
+    told = of_data(ROOM, "e1", 4, 5, StateUpdate(moderation_config={"a": object()}), NOW)
     with pytest.raises(InvalidValue, match="cannot be written as JSON"):
         encode(told)
 
