@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, overload
 
-from roomstate.errors import InvalidValue
+from roomstate.errors import InvalidValue, TooManyRooms
 from roomstate.holding import checks
 from roomstate.holding.answering import Answers, Outputs
 from roomstate.holding.record import Holding
@@ -19,8 +19,6 @@ __all__ = ["Links"]
 
 class Links(Answers):
     """The linking verbs of `RoomStateManager`, which is the one class that has them."""
-
-    _admit_room: Callable[[str], None]
 
     @overload
     def receive(self, source: Envelope, /, *, now: float | None = None) -> Outputs: ...
@@ -161,3 +159,8 @@ class Links(Answers):
         author = user if user is not None else users.pop()
         check_id("user", author)
         return author
+
+    def _admit_room(self, room_id: str) -> None:
+        bound = self._house.bounds.max_live_rooms
+        if room_id not in self._holdings and len(self._holdings) >= bound:
+            raise TooManyRooms("max_live_rooms", f"{bound} rooms are held already")
