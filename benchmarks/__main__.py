@@ -16,7 +16,7 @@ import benchmarks
 from benchmarks.harness import Figure
 
 ORDER = (
-    *("apply", "memory", "transitions", "scale"),
+    *("apply", "instructions", "memory", "transitions", "scale"),
     *("decode", "fanout", "merge", "recovery"),
     *("eviction", "prediction", "warming"),
     *("snapshot", "digest", "store"),
