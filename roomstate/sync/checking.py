@@ -17,7 +17,7 @@ from roomstate.model import EMPTY, UNSTAMPED, Notification, check_kept, check_ti
 from roomstate.sync.payloads import BulkSync, DeltaUpdate, Payload, StateUpdate
 from roomstate.updates import Update
 
-__all__ = ["MAX_ENVELOPE", "UNREADABLE", "as_bytes", "check_data", "check_said", "is_plain", "refused"]
+__all__ = ["MAX_ENVELOPE", "UNREADABLE", "as_bytes", "check_data", "check_said", "refused"]
 
 MAX_ENVELOPE: Final = 1 << 22
 """Bytes of one envelope: 1000 messages of 4 kB, or the longest message that may be published, twice."""
@@ -93,14 +93,6 @@ def check_data(room_id: str, told_at: datetime, after: int, upto: int, withheld:
     if takes and (after == upto or withheld):
         why = "where the span is withheld" if withheld else "where no position is covered"
         raise Malformed(_DATA, f"must hold nothing that takes a position {why}")
-
-
-def is_plain(told_at: datetime, withheld: bool, data: DeltaUpdate) -> bool:
-    """Say whether types have said all there is to say about a DELTA_UPDATE that only adds messages. O(messages)."""
-    for item in data.added_messages:
-        if not isinstance(item, str) and (item.extra or item.seq is not None or item.timestamp.tzinfo is not UTC):
-            return False
-    return told_at.tzinfo is UTC and not withheld
 
 
 def _check_delta(room_id: str, after: int, upto: int, data: DeltaUpdate) -> bool:

@@ -25,12 +25,14 @@ from roomstate.image import RoomImage
 from roomstate.model import EMPTY, Id, RoomInfo, Seq, Time, User, as_message
 from roomstate.position import Position
 from roomstate.room.passage import check_image
-from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_data, is_plain, refused
+from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_data, refused
 from roomstate.sync.feed import Missing
 from roomstate.sync.feed import fingerprint as _fingerprint
 from roomstate.sync.payloads import (
     MAX_ITEMS,
     MAX_MEMBERS,
+    NO_OTHERS,
+    AddedMessage,
     BulkSync,
     DeltaUpdate,
     Heartbeat,
@@ -118,7 +120,7 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         data = self.data
         if isinstance(data, DeltaUpdate):
             added = data.added_messages
-            if len(added) == 1 and not isinstance(only := added[0], str) and not any(others_of(data)):
+            if len(added) == 1 and type(only := added[0]) is AddedMessage and others_of(data) == NO_OTHERS:
                 return ((only.seq or self.sequence_number, only.update()),)  # the short way for most of them
             return tuple(data.entries(self.previous, self.sequence_number, user))
         if isinstance(data, StateUpdate):
@@ -251,9 +253,13 @@ def decode(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Envelope:
 def checked(envelope: AnyEnvelope) -> Envelope:
     """Return what was decoded, once all was looked at that types cannot say. O(size)."""
     upto, previous, data = envelope.sequence_number, envelope.previous, envelope.data
-    if _UNTOLD < previous < upto and isinstance(data, DeltaUpdate) and not any(others_of(data)):
-        if is_plain(envelope.timestamp, envelope.withheld, data):
-            return envelope
+    if _UNTOLD < previous < upto and type(data) is DeltaUpdate and others_of(data) == NO_OTHERS:
+        for item in data.added_messages:
+            if type(item) is AddedMessage and (item.extra or item.seq is not None or item.timestamp.tzinfo is not UTC):
+                break
+        else:
+            if envelope.timestamp.tzinfo is UTC and not envelope.withheld:
+                return envelope  # the short way for most of them: types have said all there is to say
     elif previous == _UNTOLD:
         previous = max(0, upto - 1)
         envelope = structs.replace(envelope, previous=previous)
