@@ -109,9 +109,10 @@ def check_image(image: RoomImage) -> None:
         raise InvalidValue("image", "must have 0 <= floor <= held_after <= position.seq")
     if len(seqs) != len(image.messages):
         raise InvalidValue("image.seqs", f"must be one for each of {len(image.messages)} messages, got {len(seqs)}")
-    if seqs and (min(seqs) < 0 or max(seqs) > head or (list(seqs) != sorted(seqs) and not image.by_time)):
+    ordered = sorted(seqs)
+    if seqs and (ordered[0] < 0 or ordered[-1] > head or not (image.by_time or ordered == list(seqs))):
         raise InvalidValue("image.seqs", f"must be ascending and not above {head}")
-    ends = [end for gap in gaps for end in (gap.after, gap.upto)]
+    ends = [end for gap in gaps for end in (gap.after, gap.upto)] if gaps else None
     if ends and (ends != sorted(ends) or ends[0] < image.floor or ends[-1] > head):
         raise InvalidValue("image.gaps", f"must be ascending and within ({image.floor}, {head}]")
 

@@ -143,9 +143,8 @@ def _check_bulk(room_id: str, data: BulkSync) -> None:
             raise Malformed(f"{_DATA}.messages", "Object missing required field `timestamp`")
         if message.timestamp.tzinfo is not UTC or message.extra:
             _check_items(f"{_DATA}.messages", (message,))
-    for user in data.users:
-        if user.extra:
-            _check_kept(f"{_DATA}.users.extra", user.extra)
+    for extra in filter(None, [user.extra for user in data.users]):
+        _check_kept(f"{_DATA}.users.extra", extra)
     _check_notifications(room_id, data.notifications)
     _check_items(f"{_DATA}.annotations", data.annotations.values())
     _check_config(data)

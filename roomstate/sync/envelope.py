@@ -139,9 +139,9 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
             check_image(image)
         except InvalidValue as error:
             raise Malformed(error.where, error.reason) from None
-        if image.seqs and min(image.seqs) < image.held_after and not image.by_time:
+        if image.seqs and image.seqs[0] < image.held_after and not image.by_time:
             raise Malformed("image.seqs", f"must not lie below held_after, {image.held_after}")
-        if any(gap.after == gap.upto for gap in image.gaps):
+        if image.gaps and any(gap.after == gap.upto for gap in image.gaps):
             raise Malformed("image.gaps", "must not be empty")
         return image
 
