@@ -234,26 +234,26 @@ class Durability:
         elif holding.room is not None:
             holding.feeding().note(entry, now)
         if house.durability != "logged":
-            self.announce(holding, entry)
+            self.announce(holding, entry.update, entry.seq)
         if house.logged:
             self.append(holding)
         house.weigh(holding)
 
     def posted(self, holding: Holding, message: MessageLike, seq: int) -> None:
         """Count a message as its author's own, and take the receipts that waited for it."""
-        reads = holding.sync_reads()
-        reads.posted(message.user)
-        for user in reads.awaited.pop(message.id, ()):
-            reads.read(user, seq)
+        holding.reads.posted(message.user)
+        if holding.reads.awaited:
+            reads = holding.sync_reads()
+            for user in reads.awaited.pop(message.id, ()):
+                reads.read(user, seq)
 
     # -- telling -----------------------------------------------------------------------------------------------------
 
-    def announce(self, holding: Holding, entry: LogEntry) -> None:
-        """Deliver an entry to its audience, and notify those whom it concerns."""
-        update = entry.update
-        self._deliver(holding, update, entry.seq)
-        if isinstance(update, MessageAdded) and self._rules:
-            self.notify(holding, update.message, entry.seq)
+    def announce(self, holding: Holding, update: Update, seq: int) -> None:
+        """Deliver what is logged at ``seq`` to its audience, and notify those whom it concerns."""
+        self._deliver(holding, update, seq)
+        if self._rules and isinstance(update, MessageAdded):
+            self.notify(holding, update.message, seq)
 
     def _deliver(self, holding: Holding, update: Update, seq: int) -> None:
         audience = self._house.audience(holding)
@@ -270,7 +270,7 @@ class Durability:
 
     def notify(self, holding: Holding, message: MessageLike, seq: int) -> None:
         """Tell those whom ``message`` concerns; their mention counts go up, wherever the room is."""
-        markers = holding.sync_reads().markers
+        markers = holding.reads.markers
         if not markers:
             return
 
@@ -321,7 +321,7 @@ class Durability:
             if entry.seq in result.repeated:
                 self._void(holding, entry)
             elif house.durability == "logged":
-                self.announce(holding, entry)
+                self.announce(holding, entry.update, entry.seq)
         self.append(holding)
         house.weigh(holding)
         house.file_cold(holding)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from roomstate.effects import GapClosed, GapOpened, LogEntry, RequestRecovery, Resynced
+from roomstate.effects import GapClosed, GapOpened, RequestRecovery, Resynced
 from roomstate.errors import RoomStateError
 from roomstate.holding.durability import Durability
 from roomstate.holding.house import House
@@ -22,7 +22,7 @@ from roomstate.image import RoomImage
 from roomstate.model import Status, as_message
 from roomstate.position import Gap
 from roomstate.room.passage import empty, room_of
-from roomstate.room.reduce import Outcome, apply, made
+from roomstate.room.reduce import Change, Outcome, apply, made
 from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal
 from roomstate.sync.conflict import ConflictPolicy
@@ -133,27 +133,30 @@ class Replicating:
         try:
             change = apply(room, update, seq, now, house.limits, house.make)
         except RoomStateError as error:  # each was checked alone; what they make together may still be too much
-            self._durability.misfit(holding, update, str(error))
-            return
+            change = Change(Outcome.MISFIT, str(error))
         finally:
             room.head = seq
+        if change.outcome is not Outcome.APPLIED:
+            self._not_applied(holding, update, change)
+            return
+        house.meter.applied[type(update)] += 1
+        if isinstance(update, MessageAdded):
+            self.sending.arrived(holding, update.message)
+            self._durability.posted(holding, update.message, seq)
+        elif isinstance(update, MessageRemoved):
+            self.sending.removed(holding, update.message_id)
+            if not buried:
+                self._durability.note_removed(holding, change, room.held_after)
+        self._durability.announce(holding, update, seq)
+
+    def _not_applied(self, holding: Holding, update: Update, change: Change) -> None:
+        """Take note of an update that the log has, and that changed nothing here."""
         if change.outcome is Outcome.MISFIT:
             self._durability.misfit(holding, update, change.reason)
             return
-        if change.outcome is Outcome.APPLIED:
-            house.meter.applied[type(update)] += 1
-        else:
-            house.counts["update", str(update.__struct_config__.tag), "duplicate"] += 1
+        self._house.counts["update", str(update.__struct_config__.tag), "duplicate"] += 1
         if isinstance(update, MessageAdded):
             self.sending.arrived(holding, update.message)
-        elif isinstance(update, MessageRemoved):
-            self.sending.removed(holding, update.message_id)
-        if change.outcome is Outcome.APPLIED:
-            if isinstance(update, MessageAdded):
-                self._durability.posted(holding, update.message, seq)
-            elif isinstance(update, MessageRemoved) and not buried:
-                self._durability.note_removed(holding, change, room.held_after)
-            self._durability.announce(holding, LogEntry(seq, room.timeline.ordinal, update))
 
     def _ephemeral(self, holding: Holding, update: Update, seq: int, now: float) -> None:
         """Take an ephemeral update, unless a newer one of the same user was here before it."""
