@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -225,6 +226,22 @@ def test_a_room_that_messages_come_to_is_not_cold() -> None:
     assert world.rooms.tier("busy") is Tier.BACKGROUND
     assert world.rooms.tier("quiet") < Tier.BACKGROUND
     world.check()
+
+
+def test_the_garbage_collector_finds_nothing_in_a_room() -> None:
+    """What it walks, in pauses of the whole program, does not grow with the number of rooms."""
+    rooms = RoomStateManager(max_rooms_per_viewer=1000)
+
+    def tracked(count: int) -> int:
+        for number in range(count):
+            rooms.follow("v", f"room{number}", now=1000.0 + number)
+            for name in ("m1", "m2"):
+                rooms.publish(f"room{number}", added(name), now=1000.0 + number)
+        gc.collect()
+        return len(gc.get_objects())
+
+    few = tracked(10)
+    assert tracked(300) < few + 100
 
 
 def test_ui_state_can_be_forgotten() -> None:
