@@ -75,8 +75,8 @@ class Warming:
 
     def failed(self, room_id: str) -> None:
         """A room could not be loaded: that is counted, and nothing else happens."""
-        if self._house.foresight is not None:
-            self._house.foresight.failed(room_id)
+        assert self._house.foresight is not None
+        self._house.foresight.failed(room_id)
 
     def loaded(self, room_id: str, result: Packed | None, now: float) -> None:
         """Let a room that was loaded rest in the cache, if it is worth more there than those that would give way.

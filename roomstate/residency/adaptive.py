@@ -5,7 +5,7 @@ accesses. How long rooms of each trait stay away is learned (see `roomstate.resi
 held and from a table of those that have left, and the room with the least worth goes, the newcomer included.
 
 Nobody is looked at twice: a hand goes round, a few rooms are looked at for each one that leaves, and the
-least of them wait in a small pool. Hints (new messages, mentions, a likely visit) give a room another trait,
+least of them wait in a small pool. Hints (new messages, mentions) give a room another trait,
 so what they are worth is learned too.
 
 Measured against eight other policies in ``benchmarks/eviction.py``.
@@ -138,9 +138,12 @@ class AdaptivePolicy:
             self._learn()
 
     def changed(self, rows: Rows, row: int, now: float) -> None:
-        """A hint starts the room's age again, under a trait of its own."""
+        """A hint of what has happened starts the room's age again, under a trait of its own.
+
+        That a visit is likely does not: on the Lean archive a warmed room's own history told more.
+        """
         entry = rows[row]
-        if entry.messages or entry.mentions or entry.likelihood:
+        if entry.messages or entry.mentions:
             self._lost(self._traits[row], self._last[row])
             self._traits[row] |= _HINTED
             self._last[row] = self._clock

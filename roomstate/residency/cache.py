@@ -116,6 +116,8 @@ class RoomCache:
             _known(room_id, packed)
         if priority and not (_integer(priority) and 0 <= priority <= 10):
             raise InvalidValue("priority", f"must be an integer from 0 to 10, got {priority!r}")
+        if likelihood:
+            _chance(likelihood)
         self._now = now if self._now <= now < math.inf else self._at(now)
         rows, policy, now = self._rows, self.policy, self._now
         row = rows.index.get(room_id)
@@ -213,8 +215,8 @@ class RoomCache:
         now = self._at(now)
         _at_least("messages", messages, 0)
         _at_least("mentions", mentions, 0)
-        if likelihood is not None and not 0.0 <= likelihood <= 1.0:
-            raise InvalidValue("likelihood", f"must lie in [0, 1], got {likelihood!r}")
+        if likelihood is not None:
+            _chance(likelihood)
         self._now = now
         row = self._rows.index.get(room_id)
         if row is None:
@@ -391,6 +393,11 @@ def _at_least(where: str, value: int, least: int) -> int:
     if not _integer(value) or value < least:
         raise InvalidValue(where, f"must be an integer of at least {least}, got {value!r}")
     return value
+
+
+def _chance(likelihood: float) -> None:
+    if not 0.0 <= likelihood <= 1.0:
+        raise InvalidValue("likelihood", f"must lie in [0, 1], got {likelihood!r}")
 
 
 def _integer(value: object) -> bool:

@@ -44,7 +44,7 @@ class Reader(Protocol):
 class Warming(NamedTuple):
     """A room to load into the CACHED tier, and the chance in [0, 1] that it is turned to while it stays there.
 
-    Hand ``chance`` on to the cache as the room's likelihood, so that its policy keeps what is hotter.
+    Hand ``chance`` on to the cache as the room's likelihood (`RoomCache.put`): a scorer of the host's may judge by it.
     """
 
     room: str

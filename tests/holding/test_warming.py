@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from roomstate import Position, RoomCache, RoomInfo, Status, Tier
+from roomstate import Keywords, Position, RoomCache, RoomInfo, Status, Tier
 from roomstate.effects import Evicted, Head, LoadHead, LoadPacked, LoadSnapshot, Packed, TierChanged
 from roomstate.errors import InvalidValue
 from roomstate.residency.prediction import Prediction, RecencyPredictor
@@ -272,6 +272,15 @@ def test_without_a_log_the_short_way_of_publish_tells_the_predictor_too() -> Non
     world.post("m4", user="bob", content="@ada")
     assert [kind for kind, *_ in predictor.heard] == ["visited", *["message"] * 4, "mention"]
     world.check()
+
+
+def test_only_who_was_called_is_likely_to_come() -> None:
+    predictor = Told()
+    world = World(warmer=eager(predictor=predictor), rules=(Keywords({"ada": ["hi"]}),))
+    world.settled("enter", "ada", "rust")
+    world.post("m1", user="bob")
+    assert [kind for kind, *_ in predictor.heard] == ["visited", "message"]
+    assert world.rooms.stats().count("notified") == 1
 
 
 def test_what_a_predictor_raises_or_invents_disturbs_nobody() -> None:

@@ -97,7 +97,9 @@ def test_a_hint_that_says_nothing_changes_nothing() -> None:
     cache.put("a", b".", now=0.0)
     assert cache.hint("a", 1.0)
     assert policy._traits[0] == 1024
-    assert cache.hint("a", 1.0, likelihood=0.5)
+    assert cache.hint("a", 1.0, likelihood=0.5)  # the room's own history says more
+    assert policy._traits[0] == 1024
+    assert cache.hint("a", 1.0, messages=1)
     assert policy._traits[0] == 1024 + 8192
 
 

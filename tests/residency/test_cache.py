@@ -12,8 +12,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from roomstate.errors import InvalidValue, UnknownRoom
 from roomstate.residency.cache import RoomCache
-from roomstate.residency.entry import Eviction, Reason
-from roomstate.residency.eviction import ScoredPolicy
+from roomstate.residency.entry import Entry, Eviction, Reason
+from roomstate.residency.eviction import ScoredPolicy, Scorer
 from roomstate.residency.scorers import LruScorer, WeightedScorer
 from roomstate.residency.ttl import Frequency, TimeToLive
 
@@ -233,6 +233,8 @@ REJECTED: list[tuple[str, Callable[[RoomCache], object]]] = [
     ("priority", lambda cache: cache.put("x", b".", now=9.0, priority=-1)),
     ("priority", lambda cache: cache.put("x", b".", now=9.0, priority=11)),
     ("priority", lambda cache: cache.put("x", b".", now=9.0, priority=math.nan)),  # type: ignore[arg-type]
+    ("likelihood", lambda cache: cache.put("x", b".", now=9.0, likelihood=-0.1)),
+    ("likelihood", lambda cache: cache.put("x", b".", now=9.0, likelihood=math.nan)),
     ("messages", lambda cache: cache.hint("a", 9.0, messages=-1)),
     ("mentions", lambda cache: cache.hint("a", 9.0, mentions=True)),
     ("likelihood", lambda cache: cache.hint("a", 9.0, likelihood=1.5)),
@@ -353,3 +355,18 @@ TestCacheMachine = CacheMachine.TestCase
 def test_any_policy_may_be_given() -> None:
     policy = ScoredPolicy(WeightedScorer())
     assert RoomCache(policy=policy).policy is policy
+
+
+def test_a_newcomer_may_come_with_the_chance_of_a_visit_and_is_judged_by_it() -> None:
+    class LikelyStay(Scorer):
+        def score(self, entry: Entry, now: float) -> float:
+            return -entry.likelihood
+
+    cache = RoomCache(max_rooms=2, policy=ScoredPolicy(LikelyStay()))
+    for room_id, chance in (("a", 0.2), ("b", 0.6), ("c", 0.4)):
+        cache.put(room_id, b".", now=1.0, likelihood=chance)
+    assert list(cache) == ["b", "c"]
+    assert cache.entry("c").likelihood == pytest.approx(0.4, abs=1e-4)
+    cache.put("b", b"..", now=2.0, likelihood=0.1)  # no newcomer
+    assert cache.entry("b").likelihood == pytest.approx(0.6, abs=1e-4)
+    cache.check()
