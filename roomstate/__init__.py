@@ -12,6 +12,7 @@ from roomstate.manager import RoomStateManager
 from roomstate.metrics import Stats
 from roomstate.model import (
     Count,
+    Echo,
     Message,
     MessageLike,
     Notification,
@@ -25,15 +26,20 @@ from roomstate.model import (
 from roomstate.position import Gap, Position, Token
 from roomstate.residency.cache import RoomCache
 from roomstate.room.states import Limits
+from roomstate.sync.conflict import ClientWins, ConflictPolicy, Merge, ServerWins, UserChoice
 from roomstate.updates import MessageAdded, MessageEdited, MessageRemoved
 
 __all__ = [
+    "ClientWins",
+    "ConflictPolicy",
     "Count",
+    "Echo",
     "Everything",
     "Gap",
     "Keywords",
     "Limits",
     "Mentions",
+    "Merge",
     "Message",
     "MessageAdded",
     "MessageEdited",
@@ -49,10 +55,12 @@ __all__ = [
     "RoomStateError",
     "RoomStateManager",
     "RoomView",
+    "ServerWins",
     "Stats",
     "Status",
     "Tier",
     "Token",
     "Unread",
     "User",
+    "UserChoice",
 ]
