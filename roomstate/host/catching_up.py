@@ -46,7 +46,7 @@ def caught_up(
     if progress is None or not progress.epoch or manager.tier(room_id) < Tier.BACKGROUND:
         return ()
     mark = manager.token(room_id).fingerprint
-    ordinal = progress.ordinal if progress.seq == progress.told else None
+    ordinal = manager.head(room_id).ordinal
     if token is not None:
         missing = manager.since(room_id, token)
         if isinstance(missing, Missing) and (tier is Tier.ACTIVE or len(missing.entries) <= MAX_BRIEF):

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from msgspec import structs
-
 from roomstate.effects import Audience, Deliver, Head
 from roomstate.model import Tier
-from roomstate.position import Position
 from roomstate.sync.envelope import encode, of_heartbeat, of_update, of_withheld
 from roomstate.sync.feed import fingerprint
-from roomstate.sync.payloads import Heartbeat
 from roomstate.sync.subscribers import Item, Subscriber, Withheld, fan_out, hears
 from roomstate.updates import NotificationAdded, PresenceChanged, ReceiptRead, TypingChanged, Update
 
@@ -103,15 +99,14 @@ class Channel:
         return Item(self.room_id, seq, encode(envelope), _key(update))
 
     def _give(self, entry: Item | Withheld, queues: Queues) -> None:
+        streams = self.streams
         for queue in fan_out(entry, queues):
-            self.streams[queue.viewer].wake()
+            streams[queue.viewer].wake()
 
-    def heartbeat(self, epoch: str, seq: int, ordinal: int | None, now: float) -> None:
+    def heartbeat(self, head: Head, now: float) -> None:
         """Tell all where the log ends. O(viewers)."""
         self.flush()
-        envelope = of_heartbeat(self.room_id, Head(Position(epoch, seq)), now)
-        data = encode(structs.replace(envelope, data=Heartbeat(epoch, seq, ordinal)))
-        entry = Item(self.room_id, seq, data, "heartbeat")
+        entry = Item(self.room_id, head.position.seq, encode(of_heartbeat(self.room_id, head, now)), "heartbeat")
         self._give(entry, tuple([stream.queue for stream in self.streams.values()]))
 
     # -- what is withheld --------------------------------------------------------------------------------------------

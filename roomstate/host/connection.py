@@ -167,7 +167,9 @@ class Connection:
         if not isinstance(frame, Send | Interest | Request):
             raise Malformed("frame", "must be a request, an interest, or something to send")
         if isinstance(frame, Send):
-            update = stamped(frame.update, client_id=frame.client_id, user=self.user, badges=self.badges)
+            update = stamped(
+                frame.update, self._hub.now(), client_id=frame.client_id, user=self.user, badges=self.badges
+            )
             frame = Send(frame.room_id, frame.client_id, update)
         if not await self._may(frame):
             raise NotAllowed(f"room {frame.room_id!r}", "is not open to this connection, or not for this")

@@ -167,12 +167,15 @@ class Driver(Readings):
     def _carry(self, outputs: Outputs, room_id: str | None = None, kind: str = "") -> Outputs:
         """Hand effects to their ports, in order; return what is left for the caller. O(outputs)."""
         left: list[Left] = []
+        timely = kind != "message_added"  # a message alone sets no deadline
         rooms = {} if room_id is None else {room_id: None}
         for item in outputs:
             rooms[item.room_id] = None
             if isinstance(item, Deliver):
                 self._deliver(item)
-            elif not self._pushed(item):
+                continue
+            timely = True
+            if not self._pushed(item):
                 left.append(item)
         if self._watchers:
             self._note(room_id, kind, outputs)
@@ -180,7 +183,8 @@ class Driver(Readings):
             self._after(each)
         for item in left:
             self._guarded(self._observe, item)
-        self._set_timer()
+        if timely:
+            self._set_timer()
         return tuple(left)
 
     def _pushed(self, item: Left) -> bool:

@@ -11,6 +11,7 @@ from typing import Final
 from roomstate.effects import AppendLog, Deliver, Misfit
 from roomstate.errors import CapacityError, InvalidValue, RoomStateError, StoreUnavailable, TooManyRooms
 from roomstate.holding.deadlines import Deadlines
+from roomstate.holding.view import Progress
 from roomstate.host.bounds import HostBounds
 from roomstate.host.catching_up import caught_up
 from roomstate.host.channel import Channel
@@ -240,18 +241,21 @@ class Hub:
         try:
             outputs = self._carry(self.manager.publish(room_id, update), room_id, str(update.__struct_config__.tag))
             for item in outputs:
-                if isinstance(item, Misfit) and item.room_id == room_id:
+                if isinstance(item, Misfit):
                     raise InvalidValue(f"room {room_id!r}", item.reason)
-            async with asyncio.timeout(self.bounds.ack_s):
-                await self._confirmed(room_id)
-            return self._ack(room_id, client_id)
+            progress = self.manager.progress(room_id)
+            if progress is not None and (progress.waiting or progress.told < progress.seq):
+                async with asyncio.timeout(self.bounds.ack_s):
+                    await self._confirmed(room_id)
+                progress = self.manager.progress(room_id)
+            return self._ack(room_id, client_id, progress)
         except TimeoutError:
             raise StoreUnavailable("store", "has not confirmed it in time") from None
         finally:
             self._numbers.pop(key, None)
 
-    def _ack(self, room_id: str, client_id: str) -> Ack:
-        progress, found = self.manager.progress(room_id), self.manager.find(room_id, client_id)
+    def _ack(self, room_id: str, client_id: str, progress: Progress | None) -> Ack:
+        found = self.manager.find(room_id, client_id)
         seq = self._numbers.get((room_id, client_id), 0) if found is None else found[0]
         if progress is not None:
             seq = seq or progress.told
@@ -279,7 +283,6 @@ class Hub:
             for stream in tuple(channel.streams.values()):
                 stream.beat(room_id)
             progress = self.manager.progress(room_id)
-            if progress is not None and progress.epoch:
-                ordinal = progress.ordinal if progress.seq == progress.told else None
-                channel.heartbeat(progress.epoch, progress.told, ordinal, self.now())
+            if progress is not None and progress.epoch and self.manager.tier(room_id) >= Tier.BACKGROUND:
+                channel.heartbeat(self.manager.head(room_id), self.now())
         self._set_beat()

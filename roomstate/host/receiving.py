@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import structs
@@ -31,15 +32,16 @@ _RECORDS: Final = (UserJoined, UserUpdated)
 _OWN: Final = (MessageAdded, ReactionAdded, ReactionRemoved, PresenceChanged, TypingChanged, ReceiptRead)
 
 
-def stamped(update: Update, *, client_id: str, user: str, badges: tuple[str, ...] = ()) -> Update:
+def stamped(update: Update, now: float, *, client_id: str, user: str, badges: tuple[str, ...] = ()) -> Update:
     """Return ``update`` as ``user``'s own, whatever it says of itself. O(1).
 
-    A message has ``client_id`` for its id, so that a repetition is the same message, no time (the manager stamps it),
-    and the user's ``badges``; so has a member's record. An edit moves no message.
+    A message has ``client_id`` for its id, so that a repetition is the same message, the time ``now``, and the user's
+    ``badges``; so has a member's record. An edit moves no message.
     """
     if isinstance(update, MessageAdded):
         message = as_message(update.message)
-        return MessageAdded(Message(client_id, user, message.content, badges=badges, extra=message.extra))
+        at = datetime.fromtimestamp(now, UTC)
+        return MessageAdded(Message(client_id, user, message.content, at, badges, message.extra))
     if isinstance(update, _BY_USER):
         return structs.replace(update, user=user)
     if isinstance(update, _OF_USER):

@@ -136,39 +136,38 @@ class Stream(AsyncIterator[str]):
 
     async def __anext__(self) -> str:
         while self._open:
-            text = self._next()
-            if text is not None:
-                self.given += 1
-                return text
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            if self.queue or self._ready or self._due:
+                text = self._next()
+                if text is not None:
+                    self.given += 1
+                    return text
+            else:
+                self._waiter = asyncio.get_running_loop().create_future()
+                try:
+                    await self._waiter
+                finally:
+                    self._waiter = None
         raise StopAsyncIteration
 
     def _next(self) -> str | None:
         """Return what comes next, or None where there is nothing yet."""
-        while True:
-            if self._ready:
-                return self._ready.popleft()
-            if self._bring_up():
-                continue
-            entry = self.queue.pop()
-            if entry is None:
-                return None
-            if isinstance(entry, Resync):
-                self._resync(entry.room_id)
-                continue
-            text = self._text(entry)
-            if text is not None:
-                return text
-
-    def _text(self, entry: Item | Withheld) -> str | None:
-        """Return an entry as text; None for one of a room that has left, or that has it already, or will."""
+        if self._ready:
+            return self._ready.popleft()
+        if self._due and self._bring_up():
+            return self._ready.popleft()
+        entry = self.queue.pop()
+        if entry is None:
+            return None
+        if isinstance(entry, Resync):
+            self._resync(entry.room_id)
+            return None
         part = self._parts.get(entry.room_id)
         if part is None or part.behind:
-            return None
+            return None  # the room has left, or all of it will come
+        return self._text(entry, part)
+
+    def _text(self, entry: Item | Withheld, part: _Part) -> str | None:
+        """Return an entry as text; None for one that was given already."""
         if isinstance(entry, Item):
             if not entry.key:
                 if entry.seq <= part.seq:

@@ -327,6 +327,6 @@ def test_an_image_has_of_private_things_only_its_viewer_s() -> None:
 
 
 def test_stamping_leaves_what_is_nobody_s_as_it_is() -> None:
-    assert stamped(CountsChanged(1), client_id="c", user="ada") == CountsChanged(1)
+    assert stamped(CountsChanged(1), 0.0, client_id="c", user="ada") == CountsChanged(1)
     moved = MessageEdited("m1", "x", timestamp=Message("1", "2", "3", UNSTAMPED).timestamp)
-    assert stamped(moved, client_id="c", user="ada") == MessageEdited("m1", "x")
+    assert stamped(moved, 0.0, client_id="c", user="ada") == MessageEdited("m1", "x")
