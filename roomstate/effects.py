@@ -134,10 +134,14 @@ class Recovered(Struct, frozen=True):
 
 
 class Sent(Struct, frozen=True):
-    """The authority has taken what was sent: as this message, at ``seq`` (0 where the source has no seqs)."""
+    """The authority has taken what was sent: as this message, at ``seq`` (0 where the source has no seqs) of ``epoch``.
+
+    Give the epoch where you have it: an acknowledgement that comes after its log was lost is then not believed.
+    """
 
     message_id: str
     seq: int = 0
+    epoch: str = ""
 
 
 class Decision(Struct, frozen=True):

@@ -28,6 +28,7 @@ __all__ = [
     "EPHEMERAL",
     "KINDS",
     "LOGGED",
+    "SETTINGS",
     "CountsChanged",
     "MessageAdded",
     "MessageEdited",
@@ -198,4 +199,6 @@ LOGGED: tuple[type[Struct], ...] = (
     CountsChanged,
 )
 EPHEMERAL: tuple[type[Struct], ...] = (PresenceChanged, TypingChanged, ReceiptRead, NotificationAdded)
+SETTINGS = (RoomConfigChanged, ModerationConfigChanged, StreamStatusChanged)
+"""What holds until it is told again: nothing that comes later would make up for one that was lost."""
 KINDS: tuple[type[Struct], ...] = LOGGED + EPHEMERAL

@@ -32,20 +32,17 @@ from roomstate.room.states import ActiveRoom
 from roomstate.room.weight import text_bytes
 from roomstate.updates import (
     LOGGED,
+    SETTINGS,
     MessageAdded,
     MessageRemoved,
-    ModerationConfigChanged,
     NotificationAdded,
     ReceiptRead,
-    RoomConfigChanged,
-    StreamStatusChanged,
     TypingChanged,
     Update,
 )
 
 __all__ = ["Durability"]
 
-_SETTINGS = (RoomConfigChanged, ModerationConfigChanged, StreamStatusChanged)  # what nothing later would tell again
 _PER_ENTRY = 150  # bytes that an entry costs while it waits, beyond its message
 
 
@@ -175,7 +172,7 @@ class Durability:
         if holding.plain:
             holding.short -= 1  # it moved the head, and is counted here
         holding.touched = max(holding.touched, now)
-        if isinstance(update, _SETTINGS):
+        if isinstance(update, SETTINGS):
             holding.config_seq = holding.seq
         elif isinstance(update, MessageAdded) and self._house.foresight is not None:
             self._house.foresight.posted(holding.room_id, update.message.user, now)

@@ -34,6 +34,7 @@ class Holding(Struct, eq=False, gc=False):
     image on its way to the store, and ``saving_bytes`` what it alone keeps in memory. ``newcomers`` are users whose
     marker is a guess until the load tells what the store knows of them. ``activity`` and ``config_seq`` are what a room
     at rest is told of: its newest message's time, its newest configuration. ``own`` is the host's own interest.
+    ``informed``: what a live room says of itself is whole, and not only what came since a load was asked for.
     ``replica`` is what a copy knows of its authority, ``echoes`` what its users have sent, and ``sends`` the client ids
     of those under way, by request. ``conflicts`` are choices that somebody may make, by number.
     ``promotion`` is the way up that waits for a load; ``short`` counts messages that took the short way, less the head
@@ -47,6 +48,7 @@ class Holding(Struct, eq=False, gc=False):
     room: LiveRoom | None = None
     head: Head | None = None
     own: Tier = Tier.UNLOADED
+    informed: bool = False
     audience: Audience | None = None
     audience_known: bool = False
     plain: bool = False
@@ -129,6 +131,8 @@ class Holding(Struct, eq=False, gc=False):
     @property
     def idle(self) -> bool:
         """Whether nothing is waited for: the room may leave memory."""
+        if self.kept is not None and self.config_seq > self.snapshot_seq:
+            return False  # what it was told last is in no snapshot, and it cannot be saved before it is loaded
         return not (self.waiting or self.undurable or self.load_id or self.head_id or self.sends)
 
     @property

@@ -201,7 +201,7 @@ class Replicating:
         replica.known = max(replica.known, room.head) if old.epoch == room.epoch and not fell_back else room.head
         replica.adopted(room.epoch, now, asked=asked, fell_back=fell_back)
         settle_awaited(holding)
-        is_anew = fell_back or old.epoch not in ("", room.epoch)
+        is_anew = fell_back or old.epoch != room.epoch
         if is_anew:  # what was acknowledged may be lost with the end of the log, or all of it
             self.sending.restarted(holding)
         self._match(holding)

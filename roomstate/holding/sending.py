@@ -55,8 +55,18 @@ class Sending:
         self._changed(holding)
 
     def acknowledged(self, holding: Holding, request_id: int, result: Sent) -> None:
-        """Take the authority's word for a message. Raises ``InvalidValue`` for an id or seq that is none."""
-        holding.sending().acknowledged(holding.sends[request_id], result.message_id, result.seq)
+        """Take the authority's word for a message, unless it speaks of another log than is held here.
+
+        Raises ``InvalidValue`` for an id or seq that is none.
+        """
+        room, client_id = holding.room, holding.sends[request_id]
+        if room is not None and result.epoch and room.epoch not in ("", result.epoch):
+            holding.following().suspect = True  # it is over, or it is what this copy will follow next
+            del holding.sends[request_id]
+            self._fail(holding, client_id, "was acknowledged in another epoch", True)
+            self._settle(holding)
+            return
+        holding.sending().acknowledged(client_id, result.message_id, result.seq)
         del holding.sends[request_id]
         if holding.replica is not None:
             holding.replica.known = max(holding.replica.known, result.seq)

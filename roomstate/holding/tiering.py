@@ -6,6 +6,8 @@ comes meanwhile is kept, and applied to what was loaded. The way down is in `lea
 
 from __future__ import annotations
 
+from msgspec import structs
+
 from roomstate.effects import Head, Loaded, LoadSnapshot, LogEntry
 from roomstate.errors import InvalidValue
 from roomstate.holding.counting import Promotion
@@ -21,7 +23,7 @@ from roomstate.room.passage import empty, promoted, rebuilt
 from roomstate.room.reduce import Change, Outcome, apply
 from roomstate.room.states import ActiveRoom, CachedRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal, Signal, next_tier
-from roomstate.updates import MessageAdded
+from roomstate.updates import SETTINGS, MessageAdded
 
 __all__ = ["Tiering"]
 
@@ -145,6 +147,7 @@ class Tiering:
         room.floor = 0
         for entry in holding.undurable:
             self._apply_entry(room, entry, now)
+        holding.informed = False
         holding.feed, holding.feed_floor = None, seq
         holding.head = None
         holding.head_id = self._house.forget(holding.head_id)
@@ -210,6 +213,9 @@ class Tiering:
             self.load_failed(holding, f"what was loaded ends at {room.head}, before {live.head}", now)
             return
         self._carry_over(live, room)
+        if not self._house.replica:
+            self._keep_told(holding, live, room, now)
+        holding.informed = True
         self._feed(holding, result, now)
         entries = (*result.entries, *(holding.kept or ()))
         holding.room, holding.kept, holding.packed = room, None, None
@@ -289,6 +295,18 @@ class Tiering:
             room.ui_state = {**room.ui_state, **live.ui_state}
             for user, state in live.roster.presence.items():
                 room.roster.set_presence(user, state)
+
+    def _keep_told(self, holding: Holding, live: LiveRoom, room: LiveRoom, now: float) -> None:
+        """Keep the settings that are known here: what was loaded may lack entries between the image and the log."""
+        if holding.informed:
+            room.config, room.moderation = live.config, live.moderation
+            count = room.info.user_count if room.roster.complete else live.info.user_count
+            room.info = structs.replace(live.info, user_count=count)
+        head = room.head
+        for entry in holding.kept or ():
+            if isinstance(entry.update, SETTINGS):
+                self._apply_entry(room, entry, now)
+        room.head = head
 
     def load_failed(self, holding: Holding, reason: str, now: float) -> None:
         """Keep what is held, say ERROR, and try again later."""

@@ -74,7 +74,7 @@ class SocketLink:
             if done is None or done.done():
                 return
             if isinstance(frame, Ack):
-                done.set_result(Sent(frame.message_id, frame.sequence_number))
+                done.set_result(Sent(frame.message_id, frame.sequence_number, frame.epoch))
             elif frame.retryable:
                 done.set_exception(StoreUnavailable(frame.where, frame.reason))
             else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
-from msgspec import Struct, structs
+from msgspec import Struct, field, structs
 
 from roomstate.image import RoomImage
 from roomstate.model import (
@@ -23,6 +23,7 @@ from roomstate.model import (
 from roomstate.testing.ledger import Book
 from roomstate.testing.world import World, room_name
 from roomstate.updates import (
+    SETTINGS,
     MessageAdded,
     MessageEdited,
     MessageRemoved,
@@ -135,6 +136,7 @@ class _Fold(Struct, eq=False):
     config: RoomConfig = RoomConfig()
     moderation: Mapping[str, Any] = EMPTY
     stream_status: str = ""
+    told: dict[type[Update], int] = field(default_factory=dict)  # the last entry of each kind of setting
 
 
 def _fold(book: Book) -> _Fold:
@@ -152,8 +154,9 @@ def _fold(book: Book) -> _Fold:
             folded.messages[held.id] = structs.replace(held, content=update.content)
         elif isinstance(update, ReactionAdded | ReactionRemoved) and update.message_id in folded.messages:
             _fold_reaction(folded, update)
-        else:
-            _fold_state(folded, update)
+        elif isinstance(update, SETTINGS):
+            folded.told[type(update)] = seq
+            _fold_setting(folded, update)
     return folded
 
 
@@ -169,7 +172,7 @@ def _fold_reaction(folded: _Fold, update: ReactionAdded | ReactionRemoved) -> No
         del reactions[update.emoji]
 
 
-def _fold_state(folded: _Fold, update: Update) -> None:
+def _fold_setting(folded: _Fold, update: Update) -> None:
     if isinstance(update, RoomConfigChanged):
         folded.config = update.config
     elif isinstance(update, ModerationConfigChanged):
@@ -190,10 +193,18 @@ def _check_authority(world: World, room_id: str) -> None:
     held = {message.id for message in expected}
     shown = {name: dict(note.reactions) for name, note in image.annotations.items() if note.reactions and name in held}
     _same(where, "reactions", shown, {name: put for name, put in folded.reactions.items() if put and name in held})
-    if world.options.durability != "none":  # without a log, what was configured before a restart is gone
-        _same(where, "config", image.config, folded.config)
-        _same(where, "moderation", dict(image.moderation), dict(folded.moderation))
-        _same(where, "stream_status", image.info.stream_status, folded.stream_status)
+    for kind, seq in folded.told.items():
+        if world.ledger.unsure.get((room_id, kind)) != seq:
+            what, mine, told = _setting(kind, image, folded)
+            _same(where, what, mine, told)
+
+
+def _setting(kind: type[Update], image: RoomImage, folded: _Fold) -> tuple[str, object, object]:
+    if kind is RoomConfigChanged:
+        return "config", image.config, folded.config
+    if kind is ModerationConfigChanged:
+        return "moderation", dict(image.moderation), dict(folded.moderation)
+    return "stream_status", image.info.stream_status, folded.stream_status
 
 
 def _is_unsure(book: Book, name: str) -> bool:

@@ -85,7 +85,7 @@ class Client(BaseEnd):
     def _acknowledged(self, frame: Ack) -> None:
         request_id = self._said.pop((frame.room_id, frame.client_id), None)
         if request_id is not None:
-            self.call("complete", request_id, Sent(frame.message_id, frame.sequence_number))
+            self.call("complete", request_id, Sent(frame.message_id, frame.sequence_number, frame.epoch))
 
     def _refused(self, frame: ErrorFrame) -> None:
         request_id = self._said.pop((frame.room_id or "", frame.client_id or ""), None)

@@ -7,11 +7,11 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from roomstate.effects import Appended, LogEntry
+from roomstate.effects import Appended, Head, LogEntry
 from roomstate.manager import RoomStateManager
 from roomstate.model import Tier
 from roomstate.store.memory import MemoryStore
-from roomstate.updates import LOGGED, MessageAdded, MessageRemoved, Update
+from roomstate.updates import LOGGED, SETTINGS, MessageAdded, MessageRemoved, Update
 
 __all__ = ["Book", "Ledger", "LedgerStore", "Witness"]
 
@@ -43,6 +43,8 @@ class Ledger:
         self.books: dict[tuple[str, str], Book] = {}
         self.epochs: dict[str, str] = {}
         self.acknowledged: dict[tuple[str, str], None] = {}
+        self.saved: dict[str, int] = {}  # room -> the newest snapshot's seq
+        self.unsure: dict[tuple[str, type[Update]], int] = {}  # settings that a crash may have cost, and their seq
 
     def book(self, room_id: str, epoch: str) -> Book:
         """Return the book of a room's epoch, a new one where there is none."""
@@ -70,6 +72,15 @@ class Ledger:
         """Forget what was promised: the log is gone, and with it what was in it."""
         self.acknowledged.clear()
         self.epochs.clear()
+        self.saved.clear()
+        self.unsure.clear()
+
+    def crash(self) -> None:
+        """Note which settings are only in the log: a load that is cut short does not reach back to them."""
+        for room_id in self.epochs:
+            for seq, update in self.current(room_id).updates.items():
+                if type(update) in SETTINGS and seq > self.saved.get(room_id, 0):
+                    self.unsure[room_id, type(update)] = seq
 
     def fall_back(self, heads: dict[str, int]) -> None:
         """Take back what lies above ``heads`` (by room) in the current books: the store has fallen back to there."""
@@ -97,6 +108,11 @@ class LedgerStore(MemoryStore):
         appended = super().append(room_id, epoch, entries)
         self._ledger.write(room_id, epoch, entries, appended.repeated)
         return appended
+
+    def save_snapshot(self, room_id: str, tier: Tier, head: Head, data: bytes) -> bool:
+        """See `RoomStore`."""
+        self._ledger.saved[room_id] = max(self._ledger.saved.get(room_id, 0), head.position.seq)
+        return super().save_snapshot(room_id, tier, head, data)
 
 
 class Witness:

@@ -261,6 +261,8 @@ class World:
         if number == 0 and self.options.durability == "none":
             self.ledger.lose()
             self._pin()
+        elif number == 0:
+            self.ledger.crash()
 
     def lose_store(self) -> None:
         """Let the authority's disk be lost with all that is on it; to be followed by `crash`."""

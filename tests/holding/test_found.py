@@ -6,15 +6,26 @@ from typing import Any
 
 from msgspec import structs
 
-from roomstate import Limits, MessageEdited, MessageRemoved, Tier
-from roomstate.effects import Loaded, LoadSnapshot, RequestRecovery, SaveSnapshot, SendToAuthority, Sent
+from roomstate import Limits, MessageEdited, MessageRemoved, RoomConfig, Tier
+from roomstate.effects import (
+    AppendLog,
+    EchoFailed,
+    Loaded,
+    LoadHead,
+    LoadSnapshot,
+    RequestRecovery,
+    SaveSnapshot,
+    SendToAuthority,
+    Sent,
+)
 from roomstate.position import Gap
 from roomstate.sync import envelope as wire
-from roomstate.updates import ModerationConfigChanged, StreamStatusChanged
+from roomstate.updates import ModerationConfigChanged, RoomConfigChanged, StreamStatusChanged
 from tests.holding.pair import ROOM, Pair
 from tests.holding.test_tiering import World
 from tests.holding.world import added
 
+SLOW = RoomConfig(slow_mode_duration=9)
 SMALL = Limits(active_messages=40, background_messages=3)
 
 
@@ -209,3 +220,78 @@ def test_a_snapshot_of_another_epoch_is_no_copy_of_this_one_but_what_was_sent_fr
     assert [echo.client_id for echo in pair.replica.view(ROOM).pending] == ["c1"]
     assert pair.replica.gaps(ROOM) == ()
     assert Gap(0, 1) not in pair.replica.view(ROOM).gaps
+
+
+# -- more of the authority -------------------------------------------------------------------------------------------
+
+
+def refused(world: World, verb: str, *args: Any) -> None:
+    """Call a verb; the store appends, and does nothing else."""
+    world.do(verb, *args)
+    while world.host.todo or world.host.answers:
+        while world.host.answers:
+            world.host.answer(now=world.now)
+        for room_id in list(world.host.todo):
+            if isinstance(world.host.todo[room_id][0], AppendLog | LoadHead):
+                world.host.carry_out(room_id)
+            else:
+                world.host.refuse(room_id)
+
+
+def test_a_setting_that_no_snapshot_has_keeps_a_room_that_cannot_be_loaded() -> None:
+    world = World()
+    world.settled("publish", "rust", added("m1"))
+    refused(world, "publish", "rust", ModerationConfigChanged({"level": 1}))
+    world.rooms.check()
+    for number in range(2, 50):
+        world.settled("publish", "rust", added(f"m{number}"))
+    world.settled("enter", "v", "rust")
+    assert world.rooms.view("rust").moderation == {"level": 1}
+
+
+def test_a_setting_told_while_a_load_fails_outlasts_a_log_longer_than_a_load_reads() -> None:
+    world = World()
+    world.settled("publish", "rust", added("m1"))
+    refused(world, "enter", "v", "rust")
+    for update in (StreamStatusChanged("live"), ModerationConfigChanged({"level": 1}), RoomConfigChanged(SLOW)):
+        refused(world, "publish", "rust", update)
+    for number in range(2, 50):
+        refused(world, "publish", "rust", added(f"m{number}"))
+    world.now += 60.0
+    world.settled("tick")
+    view = world.rooms.view("rust")
+    assert view.is_ready
+    assert (view.info.stream_status, view.moderation, view.config) == ("live", {"level": 1}, SLOW)
+
+
+def test_a_setting_is_kept_on_the_way_up_before_its_snapshot_is_safe() -> None:
+    world = World()
+    world.settled("follow", "v", "rust")
+    refused(world, "publish", "rust", StreamStatusChanged("live"))
+    for number in range(50):
+        refused(world, "publish", "rust", added(f"m{number}"))
+    world.settled("enter", "v", "rust")
+    assert world.rooms.view("rust").info.stream_status == "live"
+
+
+# -- acknowledgements ------------------------------------------------------------------------------------------------
+
+
+def test_an_acknowledgement_of_a_log_that_is_over_is_not_believed() -> None:
+    pair = Pair().ready("a")
+    (sent,) = sends(pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1")))
+    told = pair.take(pair.replica.complete(sent.request_id, Sent("c1", 7, "another")))
+    assert [each.retryable for each in told if isinstance(each, EchoFailed)] == [True]
+    assert pair.replica.view(ROOM).pending[0].message_id == ""
+    (asked,) = pair.asked  # which log is it?
+    assert asked.token is not None
+    pair.settle()
+    assert len(sends(pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1")))) == 1
+
+
+def test_what_was_acknowledged_before_the_first_image_is_sent_again_if_that_does_not_have_it() -> None:
+    pair = Pair()
+    pair.enter()
+    (sent,) = sends(pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1")))
+    pair.take(pair.replica.complete(sent.request_id, Sent("c1", 1, "e0")))
+    assert [each.echo.client_id for each in sends(pair.settle())] == ["c1"]
