@@ -13,7 +13,7 @@ from collections.abc import Container, Sequence
 from math import ceil, inf
 from typing import NamedTuple, Protocol, runtime_checkable
 
-from attrs import frozen
+from msgspec import Struct
 
 from roomstate.errors import InvalidValue
 from roomstate.residency.online import OnlineLogistic
@@ -51,8 +51,7 @@ class Warming(NamedTuple):
     chance: float
 
 
-@frozen
-class WarmerStats:
+class WarmerStats(Struct, frozen=True):
     """Loads since the warmer was made. ``used + wasted + failed + open`` are ``planned``."""
 
     planned: int
