@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -140,7 +141,17 @@ def schema() -> str:
         "oneOf": [{"required": [name]} for name in top["properties"]],
         "$defs": made["$defs"],
     }
-    return json.dumps(made, indent=1) + "\n"
+    return json.dumps(ordered(made), indent=1) + "\n"
+
+
+def ordered(value: Any, *, fields: bool = False) -> Any:
+    """A schema in an order that does not depend on msgspec's version; fields of an object stay in theirs."""
+    if isinstance(value, dict):
+        items = value.items() if fields else sorted(value.items())
+        return {name: ordered(each, fields=name == "properties") for name, each in items}
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return sorted(map(ordered, value), key=json.dumps)
+    return value
 
 
 PAGES: dict[str, Callable[[], str]] = {

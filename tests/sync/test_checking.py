@@ -67,7 +67,9 @@ def test_deeply_nested(raw: bytes) -> None:
 
 
 def test_deeply_nested_where_the_schema_does_not_look() -> None:
-    assert isinstance(refusal(envelope({"nobody_knows": None}).replace("null", "[" * 200_000 + "]" * 200_000)), Oversized)
+    assert isinstance(
+        refusal(envelope({"nobody_knows": None}).replace("null", "[" * 200_000 + "]" * 200_000)), Oversized
+    )
 
 
 @pytest.mark.parametrize(
