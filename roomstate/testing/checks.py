@@ -107,6 +107,7 @@ def check_healed(world: World, *, settled: bool = True) -> None:
     check_copies(world)
     for end in world.ends:
         end.manager.check()
+    _check_choices(world)
     for room in range(world.options.rooms):
         room_id = room_name(room)
         if settled or _is_up(world, 0, room_id):
@@ -115,6 +116,14 @@ def check_healed(world: World, *, settled: bool = True) -> None:
                 if settled or _is_up(world, replica, room_id):
                     _check_equal(world, replica, room_id, settled=settled)
     _check_promises(world)
+
+
+def _check_choices(world: World) -> None:
+    """Check that no choice is open whose time is over."""
+    for machine in world.machines:
+        over = [conflict_id for conflict_id, until in machine.choices.items() if until < machine.newest]
+        if over:
+            raise Diverged("conflict", f"replica {machine.number}", f"{over} are open, and their time is over")
 
 
 def _is_up(world: World, number: int, room_id: str) -> bool:

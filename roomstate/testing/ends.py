@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import json
 
+from roomstate.effects import ConflictOpened, ConflictResolved, Event
 from roomstate.errors import RoomStateError, StoreUnavailable
 from roomstate.host.ports import STORING, StoringEffect, perform
 from roomstate.image import RoomImage
@@ -39,6 +40,10 @@ class Outside(Protocol):
 
     def later(self, work: Callable[[], None]) -> None:
         """Call ``work`` when the disk has had its time; never, if the machine stops before."""
+        ...
+
+    def heard(self, event: Event) -> None:
+        """Take note of something that the manager told its host. An end need not pass anything on."""
         ...
 
     def disk_fails(self) -> bool:
@@ -139,6 +144,8 @@ class BaseEnd:
             port = self.ports.get(type(item))
             if port is not None:
                 port(item)
+            elif isinstance(item, ConflictOpened | ConflictResolved):
+                self.outside.heard(item)
 
     def stored(self, effect: StoringEffect, result: Any) -> None:
         """Take the disk's answer to an effect: its result, or the error that it raised."""

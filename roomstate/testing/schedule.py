@@ -19,8 +19,9 @@ class Options(Struct, frozen=True, omit_defaults=True):
 
     ``answers``: whether what a replica has missed comes in one reply to its request, or frame by frame on its stream.
     ``leaky``: whether frames outlive their connection. ``quiet``: whether the authority can restart without its
-    replicas noticing. ``failover``: whether its store may fall back to an earlier state. ``queue``: items that wait for
-    a slow connection. The numbers of messages are small, so that windows overflow often.
+    replicas noticing. ``failover``: whether its store may fall back to an earlier state. ``keeps``: whether a
+    replica's snapshots outlive it. ``choices``: whether somebody may choose where a configuration differs. ``queue``:
+    items that wait for a slow connection. The numbers of messages are small, so that windows overflow often.
     """
 
     replicas: int = 3
@@ -31,6 +32,7 @@ class Options(Struct, frozen=True, omit_defaults=True):
     quiet: bool = False
     failover: bool = False
     keeps: bool = True
+    choices: bool = False
     queue: int = 16
     active_messages: int = 40
     background_messages: int = 10
@@ -123,6 +125,7 @@ def draw_options(seed: int) -> Options:
         quiet=chance.random() < 0.3,
         failover=chance.random() < 0.3,
         keeps=chance.random() < 0.7,
+        choices=chance.random() < 0.3,
         queue=chance.choice((4, 16, 64)),
         active_messages=chance.choice((20, 40, 200)),
         background_messages=chance.choice((5, 10)),

@@ -37,7 +37,8 @@ _ROUNDS_S = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 35.0, 35.0, 60.0)
 class Result(Struct, frozen=True):
     """What came of a run: its ``digest`` (of every frame and every final state), and how much there was of it.
 
-    ``refused`` counts events that an end refused with an error of roomstate's own, as is its right.
+    ``refused`` counts events that an end refused with an error of roomstate's own, as is its right; ``acknowledged``
+    the messages that clients were told are safe, and ``conflicts`` the choices that were open for a while.
     """
 
     digest: str
@@ -45,6 +46,7 @@ class Result(Struct, frozen=True):
     delivered: int
     refused: int
     acknowledged: int
+    conflicts: int
 
 
 class Failed(AssertionError):
@@ -110,7 +112,8 @@ class Simulator:
         except Exception as error:  # whatever a host's own end raises is a fault too
             raise Failed(self, done, type(error).__name__, f"{type(error).__name__}: {error}") from error
         acknowledged = len(world.ledger.acknowledged)
-        return Result(_digest(world), len(self.schedule), world.delivered, world.refused, acknowledged)
+        done = len(self.schedule)
+        return Result(_digest(world), done, world.delivered, world.refused, acknowledged, world.conflicts)
 
     def with_schedule(self, schedule: Iterable[Event]) -> Simulator:
         """Return the same world with other events."""

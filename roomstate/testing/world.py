@@ -6,10 +6,12 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
+from roomstate.effects import ConflictOpened, ConflictResolved, Event
 from roomstate.manager import RoomStateManager
 from roomstate.model import Message
 from roomstate.room.states import Limits
 from roomstate.store.memory import MemoryStore
+from roomstate.sync.conflict import ConflictPolicy, UserChoice
 from roomstate.sync.frames import Ack, decode_frame
 from roomstate.testing.client import Client
 from roomstate.testing.ends import End
@@ -47,6 +49,9 @@ def room_name(room: int) -> str:
     return f"room {room}"
 
 
+_CHOICES: Final = ConflictPolicy(dict.fromkeys(("config", "moderation"), UserChoice(expires_s=30.0)))
+
+
 class Machine:
     """What one end runs on: its clock, its disk, and its place in the network. 0 is the authority."""
 
@@ -59,6 +64,7 @@ class Machine:
         self.rough_until: float = 0.0
         self.ticked: float = 0.0
         self.due: float = float("inf")  # when it is to tick, in the world's time
+        self.choices: dict[int, float] = {}  # conflicts that somebody may decide, and when that is over
         self.asked: bool = True  # whether its clock was asked since `due` was found: then something may have changed
 
     def now(self) -> float:
@@ -93,6 +99,14 @@ class Machine:
 
         world.agenda.set(world.now + takes_s, in_this_life)
 
+    def heard(self, event: Event) -> None:
+        """See `Outside`."""
+        if isinstance(event, ConflictOpened):
+            self._world.conflicts += 1
+            self.choices[event.conflict_id] = event.expires_at
+        elif isinstance(event, ConflictResolved):
+            self.choices.pop(event.conflict_id, None)
+
     def disk_fails(self) -> bool:
         """See `Outside`."""
         return self._world.now < self.rough_until and self._world.dice.roll() < 0.3
@@ -124,6 +138,7 @@ class World:
         self.written: dict[str, Message] = {}  # what was posted at the authority, by id
         self.delivered: int = 0
         self.refused: int = 0
+        self.conflicts: int = 0
         self.digest: int = 0
         self._make = {0: (authority, server), 1: (replica, client)}
         self._epochs = 0
@@ -143,6 +158,7 @@ class World:
     def _end(self, machine: Machine) -> End:
         """Start a machine's end anew, on what its disk has kept."""
         machine.life += 1
+        machine.choices.clear()
         number, options = machine.number, self.options
         reply = options.answers == "reply"
         make_manager, make_end = self._make[min(number, 1)]
@@ -157,6 +173,8 @@ class World:
         if number:
             settings |= {"role": "replica", "jitter": Dice(1000 * number + machine.life).roll}
             settings["durability"] = "relaxed" if options.keeps else "none"
+            if options.choices:
+                settings["conflicts"] = _CHOICES
             shelf = self._shelves.setdefault(number, MemoryStore())
             return make_end(make_manager(**settings), machine, shelf, reply=reply)
         manager = make_manager(durability=options.durability, **settings)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -102,3 +103,15 @@ def test_a_world_without_events_is_refused() -> None:
 def test_an_event_that_an_end_refuses_is_counted() -> None:
     result = Simulator(options=Options(), schedule=[Event("leave", node=1)]).run()
     assert result.refused == 1
+
+
+def test_choices_are_opened_and_closed_again() -> None:
+    options = Options(choices=True, replicas=2, rooms=1)
+    assert sum(Simulator(seed, events=600, options=options).run().conflicts for seed in range(3)) > 5
+
+
+def test_a_choice_that_stays_open_is_found() -> None:
+    options = Options(choices=True, replicas=1, rooms=1)
+    with mock.patch("roomstate.holding.settling.Settling.expire"):
+        faults = {Simulator(seed, events=600, options=options).fault() for seed in range(6)}
+    assert "conflict" in faults

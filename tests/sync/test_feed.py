@@ -174,7 +174,7 @@ def test_what_is_not_durable_is_not_told() -> None:
 
 def test_fingerprints_tell_subjects_and_kinds_apart() -> None:
     members: list[Update] = [UserLeft("ada"), UserJoined(User("ada")), CountsChanged(1)]
-    updates: list[Update] = [message(1), message(2), MessageRemoved("m1"), *members]
+    updates: list[Update] = [message(1), message(2), MessageRemoved("m1"), CountsChanged(2), *members]
     assert len({fingerprint(update) for update in updates}) == len(updates)
 
 
