@@ -8,6 +8,8 @@ right before it, when the viewer is known to be there but not where to ("on appe
 What bounds it comes first: of the turns that LRU has not ready and that go to a room which somebody was in before,
 the share that goes to each kind of room. Who knew which room of its kind it will be would close that share of the way.
 
+Belady's optimum at 56 rooms on demand (80.6 % of all events' turns) is what eviction and warming together aim above.
+
 ``WARMING_EVENTS=300000`` takes the last events only, for a quick look: the ceiling is lower then.
 """
 
@@ -154,9 +156,10 @@ def run() -> Iterable[Figure]:
     over_lru = warm(100, policy=ScoredPolicy(LruScorer()))
     late, lavish = warm(100, early=False), warm(56, waste=9.0)
     play(visits, predictor, [*default.values(), *early.values(), over_lru, late, lavish])
+    optimum = {rooms: belady(visits, rooms) for rooms in SIZES}
     for rooms in SIZES:
         yield given(f"{rooms} rooms, LRU: turns ready", lru[rooms], "share")
-        yield given(f"{rooms} rooms, Belady's optimum without warming", belady(visits, rooms), "share")
+        yield given(f"{rooms} rooms, Belady's optimum without warming", optimum[rooms], "share")
         yield given(f"{rooms} rooms, the default policy alone", default[rooms].value().share, "share", lru[rooms])
     yield from figures("LRU, warmed on appearing", over_lru.value(), lru[100], ceiling, goal=True)
     yield from figures("default, warmed on appearing", early[100].value(), lru[100], ceiling, goal=True)
@@ -164,4 +167,4 @@ def run() -> Iterable[Figure]:
     yield from figures("default, warmed on appearing", early[56].value(), lru[56], ceiling, goal=False)
     yield from figures("default, nine wasted loads allowed", lavish.value(), lru[56], ceiling, goal=False)
     best = max(early[56].value().share, lavish.value().share)
-    yield at_least("56 rooms, eviction and warming: above Belady on demand", best, 0.806, "share")
+    yield at_least("56 rooms, eviction and warming: above Belady on demand", best, optimum[56], "share")
