@@ -154,9 +154,9 @@ class Replicating:
         if change.outcome is Outcome.MISFIT:
             self._durability.misfit(holding, update, change.reason)
             return
-        self._house.counts["update", str(update.__struct_config__.tag), "duplicate"] += 1
-        if isinstance(update, MessageAdded):
-            self.sending.arrived(holding, update.message)
+        assert isinstance(update, MessageAdded)  # nothing else can be known already
+        self._house.counts["update", "message_added", "duplicate"] += 1
+        self.sending.arrived(holding, update.message)
 
     def _ephemeral(self, holding: Holding, update: Update, seq: int, now: float) -> None:
         """Take an ephemeral update, unless a newer one of the same user was here before it."""

@@ -80,6 +80,21 @@ def test_updates_of_every_kind_are_applied_in_order() -> None:
     assert pair.ids() == ["a", "c"]
 
 
+def test_a_message_that_the_log_has_twice_is_shown_once_and_takes_its_echo_along() -> None:
+    pair = Pair().ready("a")
+    pair.take(pair.replica.send(ROOM, "says a", user="bob", client_id="a"))
+    epoch = pair.authority.token(ROOM).epoch
+    for seq, content in ((2, "says a"), (3, "says another thing")):
+        again = MessageAdded(Message("a", "bob", content))
+        outputs = pair.receive(wire.of_update(ROOM, epoch, seq - 1, seq, again, pair.now))
+        assert kinds(outputs) == ([] if seq == 2 else ["Misfit"])
+        assert pair.replica.view(ROOM).position == Position(epoch, seq)
+    assert pair.ids() == ["a"]
+    assert pair.replica.view(ROOM).pending == ()
+    assert pair.replica.stats().count("update", "message_added", "duplicate") == 1
+    pair.replica.check()
+
+
 def test_a_repetition_changes_nothing() -> None:
     pair = Pair().ready("a")
     told = pair.publish("b")
