@@ -231,8 +231,8 @@ def decode(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Envelope:
     """Return the envelope that ``raw`` is. O(size).
 
     Raises ``Oversized`` for more than ``max_bytes`` bytes, items or nesting than the format allows, and ``Malformed``
-    for anything else that is not a sound envelope; ``where`` is the path of the field. Unknown fields are ignored, and
-    of a repeated key the last counts.
+    for anything else that is not a sound envelope; ``where`` is the path of the field. ``InvalidValue`` is for what is
+    neither bytes nor text: no peer has sent it. Unknown fields are ignored, and of a repeated key the last counts.
 
     >>> decode('{"room_state_sync": {"message_type": "HEARTBEAT", "room_id": "rust", "timestamp": '
     ...        '"2026-01-01T00:00:00Z", "sequence_number": 7, "data": {"epoch": "e1", "head": 7}}}').data.head
