@@ -68,13 +68,14 @@ def bare() -> Any:
         await socket.accept()
         members = rooms[socket.path_params["room"]]
         members.add(socket)
-        try:
+        with contextlib.suppress(*GONE):
             async for text in socket.iter_text():
                 for member in tuple(members):
-                    with contextlib.suppress(*GONE):
+                    try:
                         await member.send_text(text)
-        finally:
-            members.discard(socket)
+                    except GONE:
+                        members.discard(member)
+        members.discard(socket)
 
     return Starlette(routes=[WebSocketRoute("/{room}", chat)])
 
