@@ -121,7 +121,8 @@ def check_healed(world: World, *, settled: bool = True) -> None:
 def _check_choices(world: World) -> None:
     """Check that no choice is open whose time is over."""
     for machine in world.machines:
-        over = [conflict_id for conflict_id, until in machine.choices.items() if until < machine.newest]
+        latest = max(machine.now(), machine.newest)
+        over = [conflict_id for conflict_id, until in machine.choices.items() if until < latest]
         if over:
             raise Diverged("conflict", f"replica {machine.number}", f"{over} are open, and their time is over")
 

@@ -97,9 +97,9 @@ class Simulator:
 
     def run(self) -> Result:
         """Play the schedule, heal, and check. O(events). Raises `Failed` where something is wrong."""
-        world = World(self.options, **self._parts)
         done = 0
         try:
+            world = World(self.options, **self._parts)
             for done, event in enumerate(self.schedule, 1):
                 happen(world, event)
                 if done % _CHECK_EACH == 0:
