@@ -52,7 +52,7 @@ class Timeline(Window, eq=False, gc=False):
             del self.held[name]
         self._enter(message)
         self.held.update(later)
-        self.offset = max(head, seq) + 1 - len(self.held)
+        self._hold(self.held, max(head, seq))
         self._bytes += messages_bytes((message,))
         self._weighed += 1
         if seq < self.dropped_to and not self.by_time:
@@ -82,17 +82,16 @@ class Timeline(Window, eq=False, gc=False):
         self.settle()
         head, fresh, places = self.head, *self._unknown(messages, seqs)
         self._seqs = (*places, *self._all_seqs())
-        self.held = fresh | self.held
+        held = fresh | self.held
         if self.by_time:
-            pairs = sorted(zip(self.held.values(), self._seqs, strict=True), key=lambda pair: time_key(pair[0]))
-            self.held = {message.id: message for message, _ in pairs}
+            pairs = sorted(zip(held.values(), self._seqs, strict=True), key=lambda pair: time_key(pair[0]))
+            held = {message.id: message for message, _ in pairs}
             self._seqs = tuple([seq for _, seq in pairs])
-        self.offset = head + 1 - len(self.held)
+        self._hold(held, head)
         for message in fresh.values():
             if message.extra:
                 self._weigh_extra(message)
-        self.dropped_to = after
-        self.gone -= len(fresh)
+        self._begin(after, -len(fresh))
         self._bytes += messages_bytes(fresh.values())
         self._weighed += len(fresh)
         self.settle()
@@ -122,7 +121,7 @@ class Timeline(Window, eq=False, gc=False):
         self.settle()
         self.max_messages = max_messages
         self.settle()
-        self.held = dict(self.held)  # a dict does not shrink of itself
+        self._hold(dict(self.held), self.head)  # a dict does not shrink of itself
 
     def replace(self, message: MessageLike) -> MessageLike:
         """Put ``message`` in the place of the held one with its id; return that one. O(1).
@@ -137,7 +136,7 @@ class Timeline(Window, eq=False, gc=False):
         if self.by_time and old.timestamp != message.timestamp:
             note = self.annotations.get(message.id)
             seq = self._take(old)
-            self.gone -= 1
+            self._begin(self.dropped_to, -1)
             self.insert(message, seq)
             if note is not None:
                 self.annotate(message.id, note)
@@ -175,7 +174,7 @@ class Timeline(Window, eq=False, gc=False):
 
     def count_to(self, ordinal: int) -> None:
         """Let `ordinal` be at least this: the log counts messages that turned out to be held already. O(1)."""
-        self.gone += max(0, ordinal - self.ordinal)
+        self._begin(self.dropped_to, max(0, ordinal - self.ordinal))
 
     def bury(self, message_ids: Iterable[str]) -> None:
         """Leave tombstones for those of the ids that are not held; the oldest beyond the bound are forgotten. O(n)."""
@@ -193,8 +192,8 @@ class Timeline(Window, eq=False, gc=False):
         seq = self._seqs[index]
         self._seqs = self._seqs[:index] + self._seqs[index + 1 :]
         del self.held[message.id]
-        self.offset = head + 1 - len(self.held)
-        self.gone += 1
+        self._hold(self.held, head)
+        self._begin(self.dropped_to, 1)
         self._bytes -= messages_bytes((message,))
         self._weighed -= 1
         self._shed(message.id)

@@ -128,6 +128,16 @@ class Window(Struct, eq=False, gc=False):
             self._fix_seqs()
             self.offset = seq + 1 - len(self.held)
 
+    def _hold(self, held: dict[str, MessageLike], head: int) -> None:
+        """Hold these messages; ``head`` is the last position told of."""
+        self.held = held
+        self.offset = head + 1 - len(held)
+
+    def _begin(self, dropped_to: int, gone: int) -> None:
+        """Begin after ``dropped_to``, with ``gone`` messages more (or fewer) before what is held."""
+        self.dropped_to = dropped_to
+        self.gone += gone
+
     def _fix_seqs(self) -> None:
         """Give every message its position in ``_seqs``. O(n)."""
         self._seqs += tuple(range(self.offset + len(self._seqs), self.offset + len(self.held)))

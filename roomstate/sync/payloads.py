@@ -271,8 +271,8 @@ class DeltaUpdate(Struct, frozen=True, omit_defaults=True):
 LISTS = DeltaUpdate.__struct_fields__[:7]
 """The lists of logged items, in the order in which those at one position are applied."""
 
-others_of = attrgetter(*DeltaUpdate.__struct_fields__[1:])
-NO_OTHERS = others_of(DeltaUpdate())
+others_of: Callable[[DeltaUpdate], tuple[Any, ...]] = attrgetter(*DeltaUpdate.__struct_fields__[1:])
+NO_OTHERS: tuple[Any, ...] = others_of(DeltaUpdate())
 """What most envelopes have beside added messages: a comparison of the two costs half of looking at each."""
 
 BARE: Mapping[str, Callable[[str], WireItem]] = {"removed_messages": RemovedMessage, "users_left": LeftUser}
