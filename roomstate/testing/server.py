@@ -8,12 +8,12 @@ from msgspec import Struct, field
 
 from roomstate.effects import AppendLog, Deliver, StatusChanged
 from roomstate.errors import RoomStateError, UsageError
+from roomstate.host.catching_up import caught_up
 from roomstate.manager import RoomStateManager
 from roomstate.model import Status, Tier
 from roomstate.position import Position
 from roomstate.store.memory import MemoryStore
-from roomstate.sync.envelope import encode, of_heartbeat, of_image, of_missing, of_update, of_withheld
-from roomstate.sync.feed import Missing
+from roomstate.sync.envelope import encode, of_heartbeat, of_update, of_withheld
 from roomstate.sync.frames import Ack, Interest, Request, Send, decode_frame, of_error
 from roomstate.sync.subscribers import Item, Resync, Subscriber, Withheld, fan_out, hears
 from roomstate.testing.ends import BaseEnd, Outside
@@ -50,7 +50,7 @@ class Server(BaseEnd):
         self._queue = queue
         self._reply = reply
         self._queues: dict[str, Subscriber] = {}
-        self._rooms: dict[str, dict[str, None]] = {}  # peer -> what it listens to
+        self._rooms: dict[str, dict[str, Tier]] = {}  # peer -> what it listens to
         self._asked: dict[str, dict[str, Request]] = {}  # room -> peer -> what waits until the room can answer
         self._sent: dict[str, dict[str, _Sent]] = {}  # room -> message -> who sent it, and when it will be safe
 
@@ -82,9 +82,9 @@ class Server(BaseEnd):
 
     def _interest(self, peer: str, frame: Interest) -> None:
         if frame.tier is not None:
-            self._rooms[peer][frame.room_id] = None
+            self._rooms[peer][frame.room_id] = Tier[frame.tier]
             self.call("enter" if frame.tier == Tier.ACTIVE.name else "follow", peer, frame.room_id)
-        elif self._rooms[peer].pop(frame.room_id, self) is None:
+        elif self._rooms[peer].pop(frame.room_id, None) is not None:
             try:
                 self.call("leave", peer, frame.room_id)
             except UsageError:
@@ -147,31 +147,29 @@ class Server(BaseEnd):
         """Answer what a peer has missed, once the room is here and all of it is durable: only that may be told."""
         room_id = frame.room_id
         if self.manager.tier(room_id) < Tier.BACKGROUND:
-            self._rooms[peer][room_id] = None
+            self._rooms[peer][room_id] = Tier.BACKGROUND
             self.call("follow", peer, room_id)
         self._asked.setdefault(room_id, {})[peer] = frame
         self._answer_all(room_id)
 
     def _answer_all(self, room_id: str) -> None:
-        if room_id in self._asked and self._is_ready(room_id):
-            position = self.manager.view(room_id).position
-            if self.manager.head(room_id).position == position:
-                for peer, frame in self._asked.pop(room_id).items():
-                    if peer in self._queues:
-                        self._answer(peer, frame)
+        """Answer all that can be answered now of what was asked about a room."""
+        waiting = self._asked.get(room_id, {})
+        for peer, frame in [*waiting.items()]:
+            if peer in self._queues and not self._answer(peer, frame):
+                continue
+            del waiting[peer]
 
-    def _answer(self, peer: str, frame: Request) -> None:
-        room_id, asked, now = frame.room_id, frame.request_id, self.outside.now()
-        mark = self.manager.token(room_id).fingerprint
-        missing = self.manager.since(room_id, frame.token) if frame.token is not None else None
-        if isinstance(missing, Missing):
-            envelopes = of_missing(room_id, missing, now, answers=asked, fingerprint=mark)
-        else:
-            image = self.manager.image(room_id)
-            envelopes = (of_image(image, now, user=peer, viewer=peer, answers=asked, fingerprint=mark),)
+    def _answer(self, peer: str, frame: Request) -> bool:
+        room_id, now = frame.room_id, self.outside.now()
+        tier = self._rooms[peer].get(room_id, Tier.BACKGROUND)
+        envelopes = caught_up(
+            self.manager, room_id, frame.token, viewer=peer, user=peer, tier=tier, now=now, answers=frame.request_id
+        )
         frames = tuple(encode(envelope) for envelope in envelopes)
-        for part in (frames,) if self._reply else [(raw,) for raw in frames]:
+        for part in (frames,) if self._reply and frames else [(raw,) for raw in frames]:
             self.outside.send(peer, part)
+        return bool(frames)
 
     def _status(self, event: StatusChanged) -> None:
         if event.new is Status.READY:
