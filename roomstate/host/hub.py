@@ -166,7 +166,10 @@ class Hub:
             answers=answers,
         )
         if envelopes:
-            channel.begin(envelopes[-1].sequence_number)
+            seq = envelopes[-1].sequence_number
+            channel.begin(seq)
+            about = {"viewer": stream.viewer, "room": room_id, "position": seq}
+            _log.debug("%s is brought up to %d in %s", stream.viewer, seq, room_id, extra=about)
             self.count("catch_up", envelopes[-1].message_type.lower())
         return envelopes
 

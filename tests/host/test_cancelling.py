@@ -132,7 +132,7 @@ def authority() -> Authority:
 SCENARIOS: list[tuple[Scenario, Callable[[], dict[str, Any]], int]] = [
     (verbs, lambda: {"store": MemoryStore()}, 10),
     (viewers, lambda: {"store": MemoryStore()}, 9),
-    (outages, lambda: {"store": Flaky()}, 8),
+    (outages, lambda: {"store": Flaky()}, 5),
     (changes, lambda: {"store": MemoryStore()}, 5),
     (links, lambda: {"transport": authority(), "role": "replica"}, 4),
     (fetching, lambda: {"loader": History()}, 2),
