@@ -145,10 +145,12 @@ class Tiering:
             seq, ordinal = first.seq - 1, first.ordinal - isinstance(first.update, MessageAdded)
         room = holding.room = empty(holding.room_id, epoch, target, self._house.limits, head=seq, ordinal=ordinal)
         room.floor = 0
-        for entry in holding.undurable:
-            self._apply_entry(room, entry, now)
         holding.informed = False
         holding.feed, holding.feed_floor = None, seq
+        for entry in holding.undurable:
+            self._apply_entry(room, entry, now)
+            if not isinstance(entry.update, MessageAdded):
+                holding.feeding().note(entry, now)
         holding.head = None
         holding.head_id = self._house.forget(holding.head_id)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from roomstate.effects import Audience, Deliver, Head
 from roomstate.model import Tier
-from roomstate.sync.envelope import encode, of_heartbeat, of_update, of_withheld
-from roomstate.sync.feed import fingerprint
+from roomstate.sync.envelope import encode, of_heartbeat, of_missing, of_update, of_withheld
+from roomstate.sync.feed import Missing, fingerprint
 from roomstate.sync.subscribers import Item, Subscriber, Withheld, fan_out, hears
 from roomstate.updates import NotificationAdded, PresenceChanged, ReceiptRead, TypingChanged, Update
 
@@ -103,11 +103,23 @@ class Channel:
         for queue in fan_out(entry, queues):
             streams[queue.viewer].wake()
 
+    def cover(self, epoch: str, seq: int, now: float, ordinal: int) -> None:
+        """Tell all that nothing came of what the log had before, up to ``seq``. O(viewers)."""
+        if 0 <= self.last < seq:
+            self.flush()
+            missing = Missing(epoch, self.last, seq, ())
+            (envelope,) = of_missing(self.room_id, missing, now, ordinal=ordinal)
+            self.last = seq
+            self._give(Item(self.room_id, seq, encode(envelope)), self._all())
+
+    def _all(self) -> Queues:
+        return tuple([stream.queue for stream in self.streams.values()])
+
     def heartbeat(self, head: Head, now: float) -> None:
         """Tell all where the log ends. O(viewers)."""
         self.flush()
         entry = Item(self.room_id, head.position.seq, encode(of_heartbeat(self.room_id, head, now)), "heartbeat")
-        self._give(entry, tuple([stream.queue for stream in self.streams.values()]))
+        self._give(entry, self._all())
 
     # -- what is withheld --------------------------------------------------------------------------------------------
 

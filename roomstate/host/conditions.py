@@ -53,9 +53,9 @@ class Conditions:
             if not waiter.future.done() and waiter.met():
                 waiter.future.set_result(None)
 
-    def end(self, error: Exception) -> None:
-        """Raise ``error`` in everybody who waits. O(n)."""
+    def end(self, error: Callable[[], Exception]) -> None:
+        """Raise an ``error()`` in everybody who waits. O(n)."""
         for waiters in self._waiters.values():
             for waiter in waiters:
                 if not waiter.future.done():
-                    waiter.future.set_exception(error)
+                    waiter.future.set_exception(error())

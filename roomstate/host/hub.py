@@ -228,6 +228,13 @@ class Hub:
                 if key in self._numbers:
                     self._numbers[key] = entry.seq
 
+    def appended(self, room_id: str) -> None:
+        """Take note that the log has answered: a message that it had before is told to nobody, but its seq is. O(1)."""
+        channel, progress = self._channels.get(room_id), self.manager.progress(room_id)
+        if channel is not None and progress is not None and self.manager.tier(room_id) >= Tier.BACKGROUND:
+            head = self.manager.head(room_id)
+            channel.cover(head.position.epoch, head.position.seq, self.now(), head.ordinal)
+
     def changed(self, room_id: str) -> None:
         """Let the streams that a room keeps waiting look again. O(those)."""
         for stream in self._stuck.pop(room_id, ()):

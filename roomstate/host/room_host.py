@@ -133,6 +133,11 @@ class RoomHost(Driver):
             self._hub.appending(item)
         return super()._pushed(item)
 
+    def _answered(self, effect: Any, result: object) -> None:
+        super()._answered(effect, result)
+        if isinstance(effect, AppendLog) and self.manager.durability == "logged":
+            self._hub.appended(effect.room_id)
+
     def _after(self, room_id: str) -> None:
         super()._after(room_id)
         self._hub.changed(room_id)
@@ -317,7 +322,7 @@ class RoomHost(Driver):
         self._running = False
         self._stop_timer()
         self._watchers.close()
-        self._conditions.end(StoreUnavailable("host", "was closed meanwhile"))
+        self._conditions.end(lambda: StoreUnavailable("host", "was closed meanwhile"))
         try:
             if self._store is not None:
                 await self._wind_down(self._storing)

@@ -22,7 +22,8 @@ from roomstate.effects import (
     TierChanged,
 )
 from roomstate.image import RoomImage
-from roomstate.position import Position
+from roomstate.position import Position, Token
+from roomstate.sync.feed import Missing
 from roomstate.updates import ModerationConfigChanged, ReactionAdded, RoomConfigChanged, TypingChanged
 from tests.holding.world import Host, NaiveStore, Shelf, added, message, update_ids
 
@@ -498,3 +499,17 @@ def test_pressure_leaves_what_is_pinned_and_what_is_on_its_way_to_the_log() -> N
     assert world.rooms.tier("busy") <= Tier.CACHED
     assert world.rooms.tier("pinned") is Tier.CACHED
     world.check()
+
+
+def test_what_a_room_at_rest_was_told_is_missing_to_copies_of_before() -> None:
+    rooms = RoomStateManager(durability="logged", clock=lambda: 1000.0)
+    (asked,) = rooms.publish("rust", RoomConfigChanged(RoomConfig(emote_only=True)))
+    assert isinstance(asked, LoadHead)
+    outputs = rooms.complete(asked.request_id, Head(Position("e1", 5), 5))
+    appends = [each for each in outputs if isinstance(each, AppendLog)]
+    loads = [each for each in outputs if isinstance(each, LoadSnapshot)]
+    rooms.fail(loads[0].request_id, "not now")
+    rooms.complete(appends[0].request_id, Appended(6))
+    missing = rooms.since("rust", Token("e1", 5))
+    assert isinstance(missing, Missing)
+    assert [entry.seq for entry in missing.entries] == [6]

@@ -59,8 +59,8 @@ def test_the_end_raises_in_all_of_them() -> None:
         conditions = Conditions()
         waiting = [asyncio.ensure_future(conditions.until("a", lambda: False)) for _ in range(2)]
         await asyncio.sleep(0)
-        conditions.end(StoreUnavailable("host", "was closed"))
-        conditions.end(StoreUnavailable("host", "was closed"))
+        conditions.end(lambda: StoreUnavailable("host", "was closed"))
+        conditions.end(lambda: StoreUnavailable("host", "was closed"))
         conditions.look("a")
         for task in waiting:
             with pytest.raises(StoreUnavailable, match="was closed"):
