@@ -8,7 +8,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Literal, TypeAlias
 
-from roomstate.effects import ANSWERS, CloseStream, Deliver, Effect, Event, FetchMessages, OpenStream, RequestRecovery
+from roomstate.effects import (
+    ANSWERS,
+    CloseStream,
+    Deliver,
+    Effect,
+    Event,
+    FetchMessages,
+    OpenStream,
+    RequestRecovery,
+    SendToAuthority,
+)
 from roomstate.errors import InvalidValue, RoomStateError
 from roomstate.host.backoff import Backoff
 from roomstate.host.bounds import HostBounds
@@ -127,8 +137,15 @@ class Driver(Readings):
         elif isinstance(effect, CloseStream):
             await transport.close(effect)
         else:
+            self._check_newest(effect)
             return await transport.send(effect)
         return None
+
+    def _check_newest(self, effect: SendToAuthority) -> None:
+        """Leave out what is to be sent again behind this: it would come before what was written earlier."""
+        for each in self._linking.waiting(effect.room_id):
+            if isinstance(each, SendToAuthority) and each.echo.client_id == effect.echo.client_id:
+                raise InvalidValue("send", f"{each.echo.client_id!r} is sent again later")
 
     async def _spread(self) -> None:
         """Where many rooms recover at once, after an authority's restart, come at times of our own.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from roomstate.effects import CloseStream, OpenStream, RequestRecovery, SendToAuthority, Sent
-from roomstate.errors import InvalidValue, ProtocolError, StoreUnavailable, UnknownRoom
+from roomstate.errors import InvalidValue, ProtocolError, RoomStateError, StoreUnavailable, UnknownRoom
 from roomstate.model import Message
 from roomstate.sync.envelope import Envelope
 from roomstate.sync.frames import Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from roomstate.host.room_host import RoomHost
 
 __all__ = ["Socket", "SocketLink"]
+
+_Answer: TypeAlias = "asyncio.Future[Sent | RoomStateError]"
 
 
 class Socket(Protocol):
@@ -43,51 +45,65 @@ class SocketLink:
     def __init__(self) -> None:
         self._socket: Socket | None = None
         self._open: dict[str, str] = {}  # the interest that each room is held with, as its frame
-        self._waiting: dict[str, asyncio.Future[Sent]] = {}  # by client id; bounded by what a room's echoes are
+        self._told: dict[str, None] = {}  # rooms whose interest this socket's other end was told of
+        self._waiting: dict[tuple[str, str], _Answer] = {}  # by room and client id; bounded by what rooms' echoes are
 
     async def serve(self, socket: Socket, host: RoomHost) -> None:
         """Carry frames over ``socket`` until it ends. What it raises then is the socket's own.
 
-        Frames that make no sense are counted by the host and passed over: one bad frame ends nothing.
+        Frames that make no sense are counted by the host and passed over: one bad frame ends nothing. Where it is
+        called again while an earlier socket has not ended yet, what is to be sent goes to the new one.
         """
+        self._forget()
         self._socket = socket
         try:
-            for room_id, frame in tuple(self._open.items()):
-                await socket.send(frame)
+            for room_id in tuple(self._open):
+                await self._interest(socket, room_id)
                 with suppress(UnknownRoom):
                     await host.connected(room_id)
             async for raw in socket:
                 with suppress(ProtocolError):
                     await self._take(decode_frame(raw), host)
         finally:
-            self._socket = None
-            self._give_up()
-            for room_id in tuple(self._open):
-                with suppress(UnknownRoom, InvalidValue):
-                    await host.disconnected(room_id)
+            if self._socket is socket:
+                self._socket = None
+                self._forget()
+                for room_id in tuple(self._open):
+                    with suppress(UnknownRoom, InvalidValue):
+                        await host.disconnected(room_id)
+
+    async def _interest(self, socket: Socket, room_id: str) -> None:
+        """Tell the other end of a room; only then is anything else said of it."""
+        frame = self._open.get(room_id)
+        if frame is not None:
+            await socket.send(frame)
+            if self._socket is socket:
+                self._told[room_id] = None
 
     async def _take(self, frame: Frame, host: RoomHost) -> None:
         if isinstance(frame, Envelope):
             await host.receive(frame)
-        elif isinstance(frame, Ack | ErrorFrame) and frame.client_id is not None:
-            done = self._waiting.pop(frame.client_id, None)
-            if done is None or done.done():
-                return
-            if isinstance(frame, Ack):
-                done.set_result(Sent(frame.message_id, frame.sequence_number, frame.epoch))
-            elif frame.retryable:
-                done.set_exception(StoreUnavailable(frame.where, frame.reason))
-            else:
-                done.set_exception(ProtocolError(frame.where, frame.reason))
+        elif isinstance(frame, Ack):
+            self._answer(frame, Sent(frame.message_id, frame.sequence_number, frame.epoch))
+        elif isinstance(frame, ErrorFrame):
+            refused = StoreUnavailable if frame.retryable else ProtocolError
+            self._answer(frame, refused(frame.where, frame.reason))
 
-    def _give_up(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for done in waiting.values():
+    def _answer(self, frame: Ack | ErrorFrame, answer: Sent | RoomStateError) -> None:
+        """Give what came to whoever waits for it."""
+        done = self._waiting.get((frame.room_id or "", frame.client_id or ""))
+        if done is not None and not done.done():
+            done.set_result(answer)
+
+    def _forget(self) -> None:
+        """Tell those who wait that no answer will come."""
+        self._told.clear()
+        for done in self._waiting.values():
             if not done.done():
-                done.set_exception(StoreUnavailable("link", "is lost: what was sent is sent again when it is back"))
+                done.set_result(StoreUnavailable("link", "is lost: what was sent is sent again when it is back"))
 
-    async def _tell(self, text: str) -> None:
-        if self._socket is None:
+    async def _tell(self, room_id: str, text: str) -> None:
+        if self._socket is None or room_id not in self._told:
             raise StoreUnavailable("link", "is not there")
         await self._socket.send(text)
 
@@ -98,17 +114,18 @@ class SocketLink:
         tier = Interest(effect.room_id, "ACTIVE" if effect.mode == "realtime" else "BACKGROUND")
         self._open[effect.room_id] = tier.to_json()
         if self._socket is not None:
-            await self._tell(self._open[effect.room_id])
+            await self._interest(self._socket, effect.room_id)
 
     async def close(self, effect: CloseStream, /) -> None:
         """Show no interest any more."""
+        self._told.pop(effect.room_id, None)
         if self._open.pop(effect.room_id, None) is not None and self._socket is not None:
-            await self._tell(Interest(effect.room_id, None).to_json())
+            await self._socket.send(Interest(effect.room_id, None).to_json())
 
     async def request_recovery(self, effect: RequestRecovery, /) -> tuple[Envelope, ...]:
         """Ask; the answer comes on the socket, like everything else."""
         token = effect.token.to_str() if effect.token is not None else None
-        await self._tell(Request(effect.room_id, effect.request_id, token).to_json())
+        await self._tell(effect.room_id, Request(effect.room_id, effect.request_id, token).to_json())
         return ()
 
     async def send(self, effect: SendToAuthority, /) -> Sent:
@@ -116,10 +133,14 @@ class SocketLink:
         echo = effect.echo
         message = Message(echo.client_id, echo.user, echo.content, extra=echo.extra)
         frame = Send(effect.room_id, echo.client_id, MessageAdded(message)).to_json()
-        done: asyncio.Future[Sent] = asyncio.get_running_loop().create_future()
-        self._waiting[echo.client_id] = done
+        key = (effect.room_id, echo.client_id)
+        done: _Answer = asyncio.get_running_loop().create_future()
+        self._waiting[key] = done
         try:
-            await self._tell(frame)
-            return await done
+            await self._tell(effect.room_id, frame)
+            answer = await done
         finally:
-            self._waiting.pop(echo.client_id, None)
+            del self._waiting[key]
+        if isinstance(answer, RoomStateError):
+            raise answer
+        return answer

@@ -129,8 +129,9 @@ class Pipe:
             self.incoming.put_nowait(text)
 
     async def __aiter__(self) -> AsyncIterator[str]:
-        while True:
-            yield await self.incoming.get()
+        while text := await self.incoming.get():
+            yield text
+        raise ConnectionResetError("the connection is lost")
 
 
 def test_a_textual_client_shows_what_happens_and_what_is_sent() -> None:
@@ -163,10 +164,16 @@ def test_a_textual_client_shows_what_happens_and_what_is_sent() -> None:
                 await until(app, ["bob: hello"])
                 await server.publish("rust", MessageAdded(Message("2", "bob", "are you there?")))
                 await until(app, ["bob: hello", "bob: are you there?"])
-                await pilot.press("tab", *"yes", "enter")
+                await pilot.press(*"yes", "enter")
                 await until(app, ["bob: hello", "bob: are you there?", "ada: yes"])
                 assert app.host.view("rust").pending == ()
                 assert [message.user for message in server.view("rust").messages] == ["bob", "bob", "ada"]
+                pipe.incoming.put_nowait("")
+                async for _ in app.host.changes("rust"):
+                    if app.host.status("rust") is Status.STALE:
+                        break
+                await pilot.press(*"later", "enter")
+                assert [echo.content for echo in app.host.view("rust").pending] == ["later"]
             pumping.cancel()
 
     asyncio.run(asyncio.wait_for(story(), 30))

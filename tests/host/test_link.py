@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from roomstate import Message, MessageAdded, Status
-from roomstate.effects import EchoFailed
+from roomstate.effects import EchoFailed, OpenStream, SendToAuthority
 from roomstate.errors import StoreUnavailable
 from roomstate.host import RoomHost, SocketLink
+from roomstate.model import Echo
+from roomstate.sync.frames import Ack
 
 
 class Wire:
@@ -142,7 +145,8 @@ def test_nonsense_ends_nothing_and_a_refusal_says_whether_to_try_again() -> None
         for text in ("nonsense", '{"room_state_ack": {}}', '{"room_state_request": {"room_id": "rust"}}'):
             wire.incoming.put_nowait(text)
         refusal = (
-            '{"room_state_error": {"client_id": "c%d", "code": "x", "where": "w", "reason": "r", "retryable": %s}}'
+            '{"room_state_error": {"room_id": "rust", "client_id": "c%d", '
+            '"code": "x", "where": "w", "reason": "r", "retryable": %s}}'
         )
         wire.incoming.put_nowait(refusal % (9, "true"))  # nobody has asked
         wire.mute = True
@@ -171,6 +175,94 @@ def test_a_room_that_is_left_is_not_asked_for_again() -> None:
         await ends.until(lambda: "rust" not in ends.link._open)
         await ends.hang_up()
         with pytest.raises(StoreUnavailable, match="not there"):
-            await ends.link._tell("x")
+            await ends.link._tell("rust", "x")
+
+    played(story)
+
+
+def test_what_was_written_offline_comes_in_the_order_in_which_it_was_written() -> None:
+    async def story(ends: Ends) -> None:
+        await ends.client.enter("me", "rust", user="ada")
+        await ends.call()
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        await ends.hang_up()
+        written = [f"m{number}" for number in range(20)]
+        for content in written:
+            await ends.client.send("rust", content)
+        await ends.until(lambda: sum(isinstance(each, EchoFailed) for each in ends.said) >= 2)
+        await ends.call()
+        await ends.until(lambda: not ends.client.view("rust").pending)
+        assert [message.content for message in ends.server.view("rust").messages] == written
+
+    played(story)
+
+
+def test_an_acknowledgement_counts_for_its_room_only() -> None:
+    async def story(ends: Ends) -> None:
+        for room in ("rust", "go"):
+            await ends.client.enter("me", room, user="ada")
+        wire = await ends.call()
+        await ends.until(lambda: all(ends.client.status(room) is Status.READY for room in ("rust", "go")))
+        wire.send = _swallow  # type: ignore[method-assign]
+        for room in ("rust", "go"):
+            await ends.client.send(room, "hello", client_id="c1")
+        wire.incoming.put_nowait(Ack("go", "c1", "g", "", 1).to_json())
+        await ends.until(lambda: ends.client.view("go").pending[0].message_id == "g")
+        assert ends.client.view("rust").pending[0].message_id == ""
+        wire.incoming.put_nowait(Ack("rust", "c1", "r", "", 1).to_json())
+        await ends.until(lambda: ends.client.view("rust").pending[0].message_id == "r")
+
+    played(story)
+
+
+class _Breaks:
+    """A socket that ends as something is sent, and only then says that it could not send it."""
+
+    def __init__(self) -> None:
+        self.broken = asyncio.Event()
+
+    async def send(self, text: str) -> None:
+        if "room_state_send" in text:
+            self.broken.set()
+            await asyncio.sleep(0.01)
+            raise ConnectionResetError("gone")
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        await self.broken.wait()
+        nothing: tuple[str, ...] = ()
+        for text in nothing:
+            yield text
+
+
+def test_a_socket_that_breaks_while_sending_leaves_no_answer_that_nobody_reads() -> None:
+    async def story(ends: Ends) -> None:
+        complaints: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
+        await ends.link.open(OpenStream("rust", "realtime"))
+        serving = asyncio.create_task(ends.link.serve(_Breaks(), ends.client))
+        await asyncio.sleep(0.01)
+        with pytest.raises(ConnectionResetError):
+            await ends.link.send(SendToAuthority("rust", 1, Echo("c1", "ada", "hello", sent_at=0.0)))
+        await serving
+        gc.collect()
+        assert complaints == []
+
+    played(story)
+
+
+def test_a_new_socket_takes_over_from_one_that_has_not_ended_yet() -> None:
+    async def story(ends: Ends) -> None:
+        await ends.client.enter("me", "rust", user="ada")
+        old = await ends.call()
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        was = ends.tasks
+        await ends.call()
+        old.incoming.put_nowait(None)
+        await was[1]
+        was[0].cancel()
+        await asyncio.wait(was)
+        await ends.client.send("rust", "hello")
+        await ends.until(lambda: ends.contents() == ["hello"])
+        assert ends.client.status("rust") is Status.READY
 
     played(story)
