@@ -296,6 +296,7 @@ class Replicating:
         self._forget(holding)
         if answer is not None and answer.epoch == room.epoch:
             replica.trust(room.epoch, answer.sequence_number)
+            self.sending.doubt(holding, max(room.head, answer.sequence_number), now)
         if room.position == replica.asked_from:
             outcome = "nothing"
             self._back_off(holding, now)

@@ -100,6 +100,14 @@ class Sending:
             if holding.echoes.settled(upto):
                 self._changed(holding)
 
+    def doubt(self, holding: Holding, upto: int, now: float) -> None:
+        """Send again what was acknowledged above ``upto``, where an answer asked for later says that the log ends.
+
+        It was lost, or the acknowledgement has overtaken the answer: then the repetition is harmless.
+        """
+        if holding.echoes is not None and holding.echoes.reopen(upto):
+            self.resend(holding, now)
+
     def restarted(self, holding: Holding) -> None:
         """Take note of a new log, which knows nothing of what the old one has acknowledged."""
         if holding.echoes is not None:

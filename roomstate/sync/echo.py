@@ -200,17 +200,19 @@ class Echoes:
             return ()
         return tuple(self._drop(echo) for echo in [*self] if 0 < echo.seq <= upto)
 
-    def reopen(self) -> None:
-        """Tell that the room's log began a new epoch: what the old one acknowledged may be lost with it. O(n).
+    def reopen(self, after: int = -1) -> bool:
+        """Tell that the log has lost what lies above ``after`` (-1: all of it); return whether that was anything here.
 
-        Every echo waits for its acknowledgement again; the caller tells of the messages in the new image (`arrived`),
-        then sends again what is still here.
+        What was acknowledged there may be lost with it, and waits for its acknowledgement again. The caller tells of
+        the messages in the new image (`arrived`), then sends again what is still here. O(n).
         """
-        for echo in [*self]:
-            if echo.message_id:
-                self._change(echo, message_id="", seq=0)
-        self._named.clear()
-        self._seen.clear()
+        lost = [echo for echo in self if echo.message_id and echo.seq > after]
+        for echo in lost:
+            del self._named[echo.message_id]
+            self._change(echo, message_id="", seq=0)
+        if after < 0:
+            self._seen.clear()
+        return bool(lost)
 
     # -- within ------------------------------------------------------------------------------------------------------
 

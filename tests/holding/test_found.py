@@ -295,3 +295,17 @@ def test_what_was_acknowledged_before_the_first_image_is_sent_again_if_that_does
     (sent,) = sends(pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1")))
     pair.take(pair.replica.complete(sent.request_id, Sent("c1", 1, "e0")))
     assert [each.echo.client_id for each in sends(pair.settle())] == ["c1"]
+
+
+def test_what_was_acknowledged_beyond_the_end_of_the_log_is_sent_again() -> None:
+    pair = Pair().ready("a")
+    (sent,) = sends(pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1")))
+    pair.take(pair.replica.complete(sent.request_id, Sent("c1", 2, "e1")))
+    pair.take(pair.replica.disconnected(ROOM))  # and the authority loses its last entry before it is heard
+    pair.take(pair.replica.connected(ROOM))
+    (again,) = sends(pair.settle())
+    assert again.echo.client_id == "c1"
+    pair.take(pair.replica.complete(again.request_id, Sent("c1", 2, "e1")))
+    pair.receive(pair.publish(added("c1", "ada", "hello")))
+    assert pair.replica.view(ROOM).pending == ()
+    pair.same()
