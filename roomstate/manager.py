@@ -179,9 +179,21 @@ class RoomStateManager(Viewing):
 
     # -- the host's own interest -------------------------------------------------------------------------------------
 
-    def promote(self, room_id: str, tier: Tier = Tier.ACTIVE, *, now: float | None = None) -> Outputs:
+    def promote(
+        self,
+        room_id: str,
+        tier: Tier = Tier.ACTIVE,
+        *,
+        load_history: bool = True,
+        load_users: bool = True,
+        connect: bool = True,
+        now: float | None = None,
+    ) -> Outputs:
         """Hold a room at ``tier`` (ACTIVE or BACKGROUND) for the host's own sake, until `demote`; it does not lapse.
 
+        Without ``load_history`` and ``load_users`` a room that was not held comes back as brief as at BACKGROUND: the
+        two lie in one snapshot, so either brings both. Without ``connect`` a replica's room neither listens nor asks.
+        What was left out comes with the next `enter` or `promote` that wants it, the connection with `connected` too.
         Raises ``InvalidValue`` for another tier, ``TooManyRooms``, and ``RateLimited`` for a flood.
         """
         now = self._begin(now)
@@ -192,6 +204,7 @@ class RoomStateManager(Viewing):
         self._count_lookup(room_id, now)
         holding = self._house.hold(room_id, now)
         self._house.due.clear(("own", room_id))
+        self._tiering.ask(holding, now, brief=not (load_history or load_users), apart=not connect)
         if tier > holding.own:
             holding.own = tier
             self._warming.turned(None, room_id, tier, now)

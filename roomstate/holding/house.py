@@ -36,7 +36,7 @@ from roomstate.room.unread import ReadState
 from roomstate.sync.conflict import expire
 from roomstate.updates import Update
 
-__all__ = ["REPEATED", "Bounds", "House", "Output"]
+__all__ = ["REPEATED", "Bounds", "House", "Output", "stream"]
 
 Output: TypeAlias = Effect | Event
 
@@ -341,8 +341,9 @@ class House:
         if old is not new:
             self.out.append(TierChanged(room_id, old, new))
             self.counts["transition", old.name, new.name] += 1
-            if self.replica and max(old, new) >= Tier.BACKGROUND:
-                self.out.append(_stream(room_id, new))
+            holding = self.holdings.get(room_id)
+            if self.replica and max(old, new) >= Tier.BACKGROUND and not (holding is not None and holding.apart):
+                self.out.append(stream(room_id, new))
 
     def set_status(self, holding: Holding, signal: LoadingSignal, reason: str = "") -> None:
         """Let ``signal`` happen to a room's load, and tell where that changes its status. O(1)."""
@@ -366,7 +367,7 @@ class House:
         return (holding for holding in self.holdings.values() if holding.room is not None)
 
 
-def _stream(room_id: str, tier: Tier) -> OpenStream | CloseStream:
+def stream(room_id: str, tier: Tier) -> OpenStream | CloseStream:
     """Return how a copy at ``tier`` listens to its authority."""
     if tier < Tier.BACKGROUND:
         return CloseStream(room_id)

@@ -13,7 +13,7 @@ from typing import Final
 from roomstate.effects import GapClosed, GapOpened, RequestRecovery, Resynced
 from roomstate.errors import RoomStateError
 from roomstate.holding.durability import Durability
-from roomstate.holding.house import House
+from roomstate.holding.house import House, stream
 from roomstate.holding.marking import reread, settle_awaited
 from roomstate.holding.record import Holding
 from roomstate.holding.sending import Sending
@@ -223,9 +223,9 @@ class Replicating:
     def resume(self, holding: Holding, now: float) -> None:
         """Ask for what a room lacks that was just loaded, promoted, or connected again."""
         room = holding.room
-        if not self._house.replica or room is None or holding.kept is not None:
+        if not self._house.replica or room is None or holding.kept is not None or holding.apart:
             return
-        if isinstance(room, ActiveRoom):
+        if isinstance(room, ActiveRoom) and not holding.brief:
             whole = bool(room.gaps) or not room.roster.complete or len(room.timeline) < room.timeline.ordinal
         else:
             whole = False
@@ -372,6 +372,9 @@ class Replicating:
 
     def connected(self, holding: Holding, now: float) -> None:
         """Note that the authority is reached again: ask for what was missed, and send what was not acknowledged."""
+        if holding.apart and holding.room is not None:
+            holding.apart = False
+            self._house.out.append(stream(holding.room_id, holding.tier))
         self._forget(holding)  # what was asked over the old link will not be answered
         self._house.set_status(holding, LoadingSignal.LINK_BACK)
         self._house.succeeded(holding, "recover")

@@ -12,7 +12,7 @@ from roomstate.effects import Head, Loaded, LoadSnapshot, LogEntry
 from roomstate.errors import InvalidValue
 from roomstate.holding.counting import Promotion
 from roomstate.holding.durability import Durability
-from roomstate.holding.house import House
+from roomstate.holding.house import House, stream
 from roomstate.holding.leaving import Leaving
 from roomstate.holding.marking import restore, settle_awaited
 from roomstate.holding.record import Holding
@@ -171,7 +171,7 @@ class Tiering:
             return self._house.stored and room.epoch == "" and holding.replica is None
         if room.epoch == "":
             return True
-        if not self._house.logged:
+        if not self._house.logged or holding.brief:
             return False
         return room.held_after > room.floor or (isinstance(room, ActiveRoom) and room.head > 0)
 
@@ -186,17 +186,33 @@ class Tiering:
         if holding.kept is None:
             holding.kept = list(holding.undurable)
         holding.load_id = house.ask("load", holding.room_id)
+        tier = Tier.BACKGROUND if holding.brief else holding.tier
         packed = (
-            holding.packed.snapshot if holding.packed is not None and self._is_enough(holding, holding.packed) else b""
+            holding.packed.snapshot if holding.packed is not None and self._is_enough(holding.packed, tier) else b""
         )
-        limit = _TAIL * house.limits.messages(holding.tier)
-        house.out.append(LoadSnapshot(holding.room_id, holding.load_id, holding.tier, packed or None, limit))
+        limit = _TAIL * house.limits.messages(tier)
+        house.out.append(LoadSnapshot(holding.room_id, holding.load_id, tier, packed or None, limit))
 
-    def _is_enough(self, holding: Holding, cached: CachedRoom) -> bool:
-        """Whether the packed snapshot has all that the tier holds; that of a room gone down to BACKGROUND may not."""
+    def _is_enough(self, cached: CachedRoom, tier: Tier) -> bool:
+        """Whether the packed snapshot has all that a tier holds; that of a room gone down to BACKGROUND may not."""
         limits = self._house.limits
         shallow = cached.head.ordinal > limits.background_messages
-        return not self._house.logged or holding.tier is Tier.BACKGROUND or cached.full or not shallow
+        return not self._house.logged or tier is Tier.BACKGROUND or cached.full or not shallow
+
+    def ask(self, holding: Holding, now: float, *, brief: bool = False, apart: bool = False) -> None:
+        """Say what somebody wants of a room: who wants more than there is, of a room that is held, makes it come."""
+        more = (holding.brief and not brief) or (holding.apart and not apart)
+        fresh = holding.room is None
+        joins = holding.apart and not apart
+        holding.brief, holding.apart = brief and (fresh or holding.brief), apart and (fresh or holding.apart)
+        if fresh or not more:
+            return
+        if joins and self._house.replica:
+            self._house.out.append(stream(holding.room_id, holding.tier))
+        if self._lacks(holding) and holding.kept is None:
+            self.load(holding)
+        else:
+            self._replicating.resume(holding, now)
 
     def loaded(self, holding: Holding, result: Loaded, now: float) -> None:
         """Put together what was loaded, what was kept meanwhile, and what the live room alone knows.

@@ -63,6 +63,9 @@ class Viewing(Links):
         self._admit_room(room_id)
         old = house.interests.set(viewer, room_id, tier, user, now)
         if old is not tier:
+            held = self._holdings.get(room_id)
+            if held is not None and tier is Tier.ACTIVE:
+                self._tiering.ask(held, now)
             self._count_lookup(room_id, now)
             self._tiering.signal(room_id, signal, now)
             self._start_reading(self._holdings[room_id], house.interests.user_of(viewer), now)

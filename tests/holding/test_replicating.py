@@ -21,7 +21,9 @@ from roomstate.effects import (
     ConflictResolved,
     GapClosed,
     GapOpened,
+    Head,
     Loaded,
+    LogEntry,
     OpenStream,
     RequestRecovery,
     Resynced,
@@ -862,3 +864,57 @@ def test_of_a_copy_that_was_behind_only_what_the_authority_vouches_for_stays() -
     pair.receive(pair.image())
     assert pair.ids() == [message.id for message in pair.authority.view(ROOM).messages]
     pair.same()
+
+
+# -- promotion without all that goes with it ---------------------------
+
+
+def test_a_room_that_does_not_connect_neither_listens_nor_asks_until_it_is_connected() -> None:
+    pair = Pair()
+    pair.publish("a")
+    told = pair.take(pair.replica.promote(ROOM, connect=False))
+    assert kinds(told) == ["TierChanged"]
+    told = pair.take(pair.replica.connected(ROOM))
+    assert OpenStream(ROOM, "realtime") in told
+    pair.settle()
+    pair.same()
+
+
+def test_whoever_enters_a_room_that_is_not_connected_connects_it() -> None:
+    pair = Pair()
+    pair.publish("a")
+    pair.take(pair.replica.promote(ROOM, load_history=False, load_users=False, connect=False))
+    assert OpenStream(ROOM, "realtime") in pair.enter()
+    pair.settle()
+    pair.same()
+
+
+def test_without_history_and_users_a_replica_asks_for_no_image_again() -> None:
+    pair = Pair().ready("a", "b")
+    save = saved(pair.take(pair.replica.leave("ada", ROOM)))
+    pair.take(pair.replica.complete(save.request_id, b"1"))
+    told = pair.take(pair.replica.promote(ROOM, load_history=False, load_users=False))
+    load = next(each for each in told if type(each).__name__ == "LoadSnapshot")
+    assert load.tier is Tier.BACKGROUND
+    pair.take(pair.replica.complete(load.request_id, Loaded(None, save.image)))
+    assert pair.asked[-1].token is not None
+    pair.settle()
+    pair.enter()
+    pair.later(1.0)  # the last answer had brought nothing new
+    assert pair.asked[-1].token is None  # who looks wants everything
+    pair.settle()
+    pair.same()
+
+
+def test_a_brief_promotion_loads_what_background_holds_and_the_next_one_the_rest() -> None:
+    rooms = RoomStateManager(durability="logged", clock=lambda: 1000.0)
+    told = rooms.promote(ROOM, load_history=False, load_users=False)
+    load = next(each for each in told if type(each).__name__ == "LoadSnapshot")
+    assert (load.tier, load.limit) == (Tier.BACKGROUND, 100)
+    entries = tuple(LogEntry(seq, seq, MessageAdded(Message(f"m{seq}", "bob", "hi"))) for seq in range(51, 101))
+    rooms.complete(load.request_id, Loaded(Head(Position("e1", 100), 100), None, entries))
+    assert rooms.status(ROOM) is Status.READY
+    told = rooms.promote(ROOM)
+    again = next(each for each in told if type(each).__name__ == "LoadSnapshot")
+    assert (again.tier, again.limit) == (Tier.ACTIVE, 2000)
+    rooms.check()
