@@ -23,6 +23,7 @@ from roomstate.effects import (
     GapOpened,
     Head,
     Loaded,
+    LoadSnapshot,
     LogEntry,
     OpenStream,
     RequestRecovery,
@@ -909,12 +910,12 @@ def test_without_history_and_users_a_replica_asks_for_no_image_again() -> None:
 def test_a_brief_promotion_loads_what_background_holds_and_the_next_one_the_rest() -> None:
     rooms = RoomStateManager(durability="logged", clock=lambda: 1000.0)
     told = rooms.promote(ROOM, load_history=False, load_users=False)
-    load = next(each for each in told if type(each).__name__ == "LoadSnapshot")
+    load = next(each for each in told if isinstance(each, LoadSnapshot))
     assert (load.tier, load.limit) == (Tier.BACKGROUND, 100)
     entries = tuple(LogEntry(seq, seq, MessageAdded(Message(f"m{seq}", "bob", "hi"))) for seq in range(51, 101))
     rooms.complete(load.request_id, Loaded(Head(Position("e1", 100), 100), None, entries))
     assert rooms.status(ROOM) is Status.READY
     told = rooms.promote(ROOM)
-    again = next(each for each in told if type(each).__name__ == "LoadSnapshot")
+    again = next(each for each in told if isinstance(each, LoadSnapshot))
     assert (again.tier, again.limit) == (Tier.ACTIVE, 2000)
     rooms.check()
