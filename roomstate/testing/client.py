@@ -26,12 +26,14 @@ class Client(BaseEnd):
         self, manager: RoomStateManager, outside: Outside, store: MemoryStore | None = None, *, reply: bool = False
     ) -> None:
         super().__init__(manager, outside, store)
-        self.ports |= {
-            OpenStream: self._open,
-            CloseStream: self._close,
-            RequestRecovery: self._recover,
-            SendToAuthority: self._say,
-        }
+        self.ports.update(
+            {
+                OpenStream: self._open,
+                CloseStream: self._close,
+                RequestRecovery: self._recover,
+                SendToAuthority: self._say,
+            }
+        )
         self._reply = reply
         self._peer: str | None = None
         self._streams: dict[str, Literal["ACTIVE", "BACKGROUND"]] = {}  # room -> tier asked for

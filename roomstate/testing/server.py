@@ -46,7 +46,7 @@ class Server(BaseEnd):
         reply: bool = False,
     ) -> None:
         super().__init__(manager, outside, store)
-        self.ports |= {Deliver: self._deliver, StatusChanged: self._status}
+        self.ports.update({Deliver: self._deliver, StatusChanged: self._status})
         self._queue = queue
         self._reply = reply
         self._queues: dict[str, Subscriber] = {}
