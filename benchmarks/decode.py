@@ -58,16 +58,16 @@ def load(raws: list[bytes]) -> None:
         json.loads(raw)
 
 
-def into_a_room() -> Work:
-    """Decode, validate, and apply to a room that is full."""
-    room = empty("room", EPOCH, Tier.ACTIVE, LIMITS)
+def into_a_room(limits: Limits = LIMITS) -> Work:
+    """Decode, validate, and apply to a room in which 2000 messages were: by default it is full."""
+    room = empty("room", EPOCH, Tier.ACTIVE, limits)
     for seq, update in enumerate(updates(HISTORY), 1):
-        apply(room, update, seq, NOW, LIMITS)
+        apply(room, update, seq, NOW, limits)
 
     def take(raws: list[bytes]) -> None:
         for raw in raws:
             for seq, update in decode(raw).entries():
-                apply(room, update, seq, NOW, LIMITS)
+                apply(room, update, seq, NOW, limits)
 
     return take
 
@@ -122,4 +122,6 @@ def run() -> Iterator[Figure]:
     yield compared(at_once(decoding, TURNS // 2), 5).figure("  decode + validate alone")
     yield compared(one_by_one(into_a_room(), TURNS), BATCH).figure("decode + validate + apply one message", at_most=0.8)
     yield compared(one_by_one(decoding, TURNS // 2), BATCH).figure("  decode + validate alone")
+    roomy = Limits(active_messages=1_000_000)
+    yield compared(one_by_one(into_a_room(roomy), TURNS // 2), BATCH).figure("  into a room that is not full")
     yield compared(one_by_one(into_a_replica(), TURNS // 2), BATCH).figure("  through a replica's receive")

@@ -22,7 +22,7 @@ from msgspec.json import Decoder, Encoder
 from roomstate.effects import Head, LogEntry
 from roomstate.errors import InvalidValue, Malformed
 from roomstate.image import RoomImage
-from roomstate.model import EMPTY, Id, RoomInfo, Seq, Time, User, as_message
+from roomstate.model import EMPTY, Id, Message, RoomInfo, Seq, Time, User, as_message
 from roomstate.position import Position
 from roomstate.room.passage import check_image
 from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_data, refused
@@ -118,10 +118,11 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
         change. Bare ids say no update, and an image or a heartbeat none at all.
         """
         data = self.data
-        if isinstance(data, DeltaUpdate):
+        if type(data) is DeltaUpdate:
             added = data.added_messages
-            if len(added) == 1 and type(only := added[0]) is AddedMessage and others_of(data) == NO_OTHERS:
-                return ((only.seq or self.sequence_number, only.update()),)  # the short way for most of them
+            if len(added) == 1 and others_of(data) == NO_OTHERS and type(one := added[0]) is AddedMessage:
+                message = Message(one.id, one.user, one.content, one.timestamp, one.badges, one.extra)
+                return ((one.seq or self.sequence_number, MessageAdded(message)),)  # the short way for most of them
             return tuple(data.entries(self.previous, self.sequence_number, user))
         if isinstance(data, StateUpdate):
             return tuple((self.sequence_number, update) for update in data.updates())
