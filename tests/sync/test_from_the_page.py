@@ -28,6 +28,7 @@ class Plain:
         self.messages: dict[str, dict[str, Any]] = {}
         self.dead: set[str] = set()
         self.members: dict[str, dict[str, Any]] = {}
+        self.complete = False
         self.state: dict[str, Any] = dict(DEFAULTS)
         self.reactions: dict[str, dict[str, list[str]]] = {}
         self.typing: dict[str, float] = {}
@@ -135,7 +136,7 @@ class Plain:
         self.waiting = [
             (at, each)
             for at, each in self.waiting
-            if at > asked_at or (each["epoch"] == self.epoch and each["previous"] <= self.known)
+            if at >= asked_at or (each["epoch"] == self.epoch and each["previous"] <= self.known)
         ]
         if self.head == head and self.lacks():
             self.back_off()
@@ -172,6 +173,7 @@ class Plain:
         self.dead = set(data.get("removed_messages", ()))
         self.gaps = [[gap["after"], gap["upto"]] for gap in data.get("gaps", ())]
         self.members = {each["id"]: each for each in data.get("users", ())}
+        self.complete = data.get("members_complete", False)
         self.reactions = {name: dict(note.get("reactions", {})) for name, note in data.get("annotations", {}).items()}
         self.state = dict(DEFAULTS)
         self.set_state({"presence": dict(data.get("presence", {})), **data})
@@ -222,14 +224,24 @@ class Plain:
         self.dead.add(item["id"])
 
     def users_joined(self, item: dict[str, Any], seq: int) -> None:
+        self.count(0 if item["id"] in self.members else 1)
         self.members[item["id"]] = item
+        self.count(0)
+
+    def count(self, step: int) -> None:
+        if self.complete:
+            self.state["user_count"] = len(self.members)
+        elif self.state["user_count"] is not None:
+            self.state["user_count"] = max(0, self.state["user_count"] + step)
 
     def updated_users(self, item: dict[str, Any], seq: int) -> None:
         if item["id"] in self.members:
             self.members[item["id"]] = {**self.members[item["id"]], **item}
 
     def users_left(self, item: dict[str, Any], seq: int) -> None:
+        self.count(-1)
         self.members.pop(item["id"], None)
+        self.count(0)
 
     def ephemeral(self, data: dict[str, Any], seq: int) -> None:
         for user, state in data.get("presence", {}).items():
