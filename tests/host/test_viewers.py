@@ -199,7 +199,7 @@ def test_a_viewer_waits_for_the_store_but_not_for_what_is_in_memory() -> None:
         async with host_of(store) as host:
             for number in range(1, 101):
                 await host.publish("rust", said(number))
-        store = _reopened(store)
+        store = reopened(store)
         async with host_of(store) as host:
             await host.follow("x", "rust")
             await host.enter("x", "here")
@@ -296,7 +296,7 @@ def test_an_interest_that_may_not_be_renewed_yet_is_renewed_later() -> None:
     run(main)
 
 
-def _reopened(store: MemoryStore) -> Flaky:
+def reopened(store: MemoryStore) -> Flaky:
     """A store that has what another had, as after a restart."""
     again = Flaky()
     again._rooms = store._rooms
@@ -410,7 +410,7 @@ def test_a_repeated_message_s_seq_is_a_hole_that_is_covered() -> None:
             for number in range(1, 101):
                 await host.publish("rust", said(number))
             await host.demote("rust")
-        store = _reopened(store)
+        store = reopened(store)
         async with host_of(store) as host:
             await host.follow("x", "rust")
             async with client_of(host) as (_, client):
