@@ -39,12 +39,14 @@ def caught_up(
 ) -> tuple[Envelope, ...]:
     """Return what brings a copy at ``token`` (None: that has nothing) up to what may be told. O(answer).
 
-    () where that cannot be said now: an image is needed and the room is not `complete`, or has changed in more than new
-    messages since what the log confirmed last. Ask again when either changes.
+    () where that cannot be said now: an image is needed and the room is not `complete`, or it has changed in more than
+    new messages since what the log confirmed last. Ask again when either changes.
     """
     progress = manager.progress(room_id)
     if progress is None or not progress.epoch or manager.tier(room_id) < Tier.BACKGROUND:
         return ()
+    if progress.told < progress.seq and told(manager.image(room_id), progress.told, user) is None:
+        return ()  # messages are as an edit has left them that may never come to be
     mark = manager.token(room_id).fingerprint
     ordinal = manager.head(room_id).ordinal
     if token is not None:

@@ -193,6 +193,28 @@ def test_an_image_tells_nothing_that_the_log_has_not_confirmed() -> None:
     run(main)
 
 
+def test_what_was_missed_is_not_told_as_an_edit_has_left_it_that_may_never_come_to_be() -> None:
+    async def main() -> None:
+        store = Flaky()
+        async with host_of(store) as host:
+            await host.promote("rust")
+            await host.publish("rust", said(1))
+            token = host.manager.token("rust")
+            await host.publish("rust", said(2))
+            store.down = True
+            editing = asyncio.ensure_future(host.publish("rust", MessageEdited("m2", "better")))
+            await asyncio.sleep(0)
+            async with client_of(host, since=token) as (_, client):
+                await asyncio.sleep(3)
+                assert client.seen == []
+                store.down = False
+                await asyncio.sleep(3)
+                assert [seq for seq, _ in client.seen[0].entries()] == [2, 3]
+            await editing
+
+    run(main)
+
+
 def test_a_viewer_waits_for_the_store_but_not_for_what_is_in_memory() -> None:
     async def main() -> None:
         store = Flaky()
