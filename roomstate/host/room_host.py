@@ -17,6 +17,7 @@ from roomstate.host.hub import Hub
 from roomstate.host.measuring import measures
 from roomstate.host.port import Port
 from roomstate.host.ports import Codec, Loader, Transport
+from roomstate.host.steady import Steady
 from roomstate.host.sync import CLOSING_STEP_S, CLOSING_TICKS, CLOSING_TRIES
 from roomstate.host.watching import Change
 from roomstate.manager import RoomStateManager
@@ -43,7 +44,8 @@ class RoomHost(Driver):
     foreign room lacks (`Loader`), ``transport`` links a replica to its authority (`Transport`). ``deliver`` is called
     with each `Deliver`, for viewers that are not connected with `connect`. Without a ``manager`` one is made of
     ``options`` (see `RoomStateManager`), with durability "logged" if there is a store, and ``max_retry_s`` 1, so that
-    what failed is tried again soon: the ports pace themselves. ``jitter`` gives numbers in [0, 1).
+    what failed is tried again soon: the ports pace themselves. ``jitter`` gives numbers in [0, 1). Where
+    ``clock`` is set back, time goes on at half its speed until that has caught up.
 
     Leaving the block closes the host, as `close` says.
     """
@@ -64,6 +66,7 @@ class RoomHost(Driver):
         bounds: HostBounds | None = None,
         **options: Any,
     ) -> None:
+        clock = Steady(clock)
         super().__init__(
             manager,
             store=store,

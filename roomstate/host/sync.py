@@ -12,6 +12,7 @@ from roomstate.effects import Deliver, Effect, Event, FetchMessages, Recovered, 
 from roomstate.errors import InvalidValue, StoreUnavailable
 from roomstate.host.ports import STORING, Codec, codec_for, perform
 from roomstate.host.readings import Readings
+from roomstate.host.steady import Steady
 from roomstate.manager import RoomStateManager
 from roomstate.model import Tier
 from roomstate.store.base import RoomStore
@@ -43,7 +44,8 @@ class SyncHost(Readings):
     called with each `Deliver`, in order; ``fetch`` is called with each `FetchMessages` and returns what was missing,
     or raises. Effects without a port come back from the verb, in order, among its events; answer those that ask for
     something with `complete` or `fail`. What fails at the store is tried again by the manager at its own deadlines:
-    call `tick` when `next_deadline` is due.
+    call `tick` when `next_deadline` is due. Where ``clock`` is set back, time goes on at half its speed until that has
+    caught up.
 
     Without a ``manager`` one is made of ``options`` (see `RoomStateManager`), with durability "logged" if there is a
     store. It belongs to one thread. ``deliver`` and ``fetch`` may call verbs: those return () at once, and what they
@@ -75,7 +77,8 @@ class SyncHost(Readings):
         if manager is not None and options:
             raise InvalidValue(next(iter(options)), "belongs to the manager, which was given")
         options.setdefault("durability", "none" if store is None else "logged")
-        self.manager: RoomStateManager = manager if manager is not None else RoomStateManager(clock=clock, **options)
+        made = manager if manager is not None else RoomStateManager(clock=Steady(clock), **options)
+        self.manager: RoomStateManager = made
         self._store, self._codec = store, codec if codec is not None else codec_for(store)
         self._deliver, self._fetch = deliver, fetch
         self._todo: deque[Left] = deque()
