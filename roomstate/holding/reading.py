@@ -16,9 +16,11 @@ from roomstate.model import Count, MessageLike, Status, Tier, Unread, check_id
 from roomstate.position import Gap, Position, Token
 from roomstate.room.unread import ReadState
 from roomstate.sync.feed import MAX_MISSING, Missing, SnapshotNeeded
-from roomstate.updates import MessageAdded
+from roomstate.updates import MessageAdded, MessageEdited, MessageRemoved
 
 __all__ = ["Readings"]
+
+_CHANGING = (MessageEdited, MessageRemoved)  # what changes messages that were told
 
 
 class Readings:
@@ -103,10 +105,13 @@ class Readings:
     def since(self, room_id: str, token: Token | str, *, limit: int = MAX_MISSING) -> Missing | SnapshotNeeded:
         """Return what a copy at ``token`` lacks of a live room, or that it needs a new image (`image`), and why.
 
-        A malformed token needs one too. O(answer). Raises ``UnknownRoom``.
+        A malformed token needs one too. So does every token while an edit or a removal waits for the log: messages are
+        then held as they may not be told yet; ask again when it is durable. O(answer). Raises ``UnknownRoom``.
         """
         holding = self._live(room_id)
         assert holding.room is not None
+        if self._house.durability == "logged" and any(isinstance(e.update, _CHANGING) for e in holding.undurable):
+            return SnapshotNeeded("not durable yet")
         try:
             position = token if isinstance(token, Token) else Token.from_str(token)
         except Malformed:

@@ -41,7 +41,13 @@ _encode = json.Encoder().encode
 _PER_ENTRY = 250  # bytes of an update that carries little, with its place here; measured on CPython 3.11
 
 Reason: TypeAlias = Literal[
-    "other epoch", "below the floor", "ahead of the head", "fingerprint differs", "too many", "malformed token"
+    "other epoch",
+    "below the floor",
+    "ahead of the head",
+    "fingerprint differs",
+    "too many",
+    "malformed token",
+    "not durable yet",
 ]
 
 

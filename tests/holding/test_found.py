@@ -20,6 +20,7 @@ from roomstate.effects import (
 )
 from roomstate.position import Gap
 from roomstate.sync import envelope as wire
+from roomstate.sync.feed import Missing, SnapshotNeeded
 from roomstate.updates import ModerationConfigChanged, RoomConfigChanged, StreamStatusChanged
 from tests.holding.pair import ROOM, Pair
 from tests.holding.test_tiering import World
@@ -309,3 +310,17 @@ def test_what_was_acknowledged_beyond_the_end_of_the_log_is_sent_again() -> None
     pair.receive(pair.publish(added("c1", "ada", "hello")))
     assert pair.replica.view(ROOM).pending == ()
     pair.same()
+
+
+def test_what_a_copy_lacks_is_not_told_while_a_removal_of_it_may_yet_be_lost() -> None:
+    world = World()
+    world.settled("follow", "v", "rust")
+    world.settled("publish", "rust", added("m1"))
+    before = world.rooms.token("rust")
+    world.settled("publish", "rust", added("m2"))
+    world.do("publish", "rust", MessageRemoved("m2"))  # it is held, and not in the log
+    assert world.rooms.since("rust", before) == SnapshotNeeded("not durable yet")
+    world.host.settle()
+    missing = world.rooms.since("rust", before)
+    assert isinstance(missing, Missing)
+    assert [entry.update for entry in missing.entries] == [MessageRemoved("m2")]
