@@ -15,7 +15,7 @@ from roomstate.position import Position
 from roomstate.store import tables
 from roomstate.store.base import PAGE
 from roomstate.store.check import damage_of
-from roomstate.store.connection import connect_to, open_writer
+from roomstate.store.connection import check_path, connect_to, open_writer
 from roomstate.store.faults import faults, is_damage
 from roomstate.store.schema import migrate
 
@@ -81,6 +81,7 @@ def salvage(connection: sqlite3.Connection, target: Path) -> Iterator[tuple[str,
     Yields each room's id and, where it was not copied, why. The source is only read. Raises `InvalidValue` where there
     is a file already, a `StorageError` where there can be none.
     """
+    target = check_path(target)
     if target.exists():
         raise InvalidValue(str(target), "is there already; name a new file")
     with faults(str(target)), closing(open_writer(connect_to, target, 5.0, "FULL")) as copy:

@@ -92,6 +92,14 @@ def test_a_torn_page_is_complained_of(path: Path, capsys: pytest.CaptureFixture[
     assert "damaged: " in capsys.readouterr().err
 
 
+def test_it_salvages_into_a_name_in_the_folder_one_is_in(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([inspect], ["inspect", str(path), "--salvage", "beside.db"]) == 0
+    assert main([inspect], ["inspect", "beside.db", "--check"]) == 0
+
+
 def test_what_is_whole_is_salvaged(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     damage(path, "UPDATE log SET crc = 1 WHERE seq = 7 AND room = (SELECT key FROM room WHERE room_id = 'rust')")
     new = tmp_path / "new.db"
