@@ -51,7 +51,7 @@ class SocketLink:
     async def serve(self, socket: Socket, host: RoomHost) -> None:
         """Carry frames over ``socket`` until it ends. What it raises then is the socket's own.
 
-        Frames that make no sense are counted by the host and passed over: one bad frame ends nothing. Where it is
+        Frames that make no sense are passed over: one bad frame ends nothing. Where it is
         called again while an earlier socket has not ended yet, what is to be sent goes to the new one.
         """
         self._forget()

@@ -277,13 +277,24 @@ export class RoomReplica {
       if (item.extra) message.extra = { ...message.extra, ...item.extra };
     } else if (list === "reactions" && message) react(message, item);
     else if (list === "removed_messages") this._remove(id);
-    else if (list === "users_joined") this.members.set(id, { ...item });
+    else if (list === "users_joined") {
+      const step = this.members.has(id) ? 0 : 1;
+      this.members.set(id, { ...item });
+      this._count(step);
+    }
     else if (list === "updated_users" && this.members.has(id)) this.members.set(id, { ...this.members.get(id), ...item });
     else if (list === "users_left") {
-      this.members.delete(id);
+      const known = this.members.delete(id);
       this.presence.delete(id);
       this.typing.delete(id);
+      this._count(known || !this.membersComplete ? -1 : 0);
     }
+  }
+
+  // The count follows the members: their number where all are known, else from what was last told.
+  _count(step) {
+    if (this.membersComplete) this.info.user_count = this.members.size;
+    else if (this.info.user_count !== null) this.info.user_count = Math.max(0, this.info.user_count + step);
   }
 
   _add(item, seq) {
@@ -356,9 +367,16 @@ export class RoomReplica {
         this.suspect = true; // it may be late: the authority will say which log is the one
         return this._wait(envelope, now);
       }
-    } else if (this.epoch !== "" && seq <= this.head && !(asked && this._reaches(seq))) return undefined;
-    this._adopt(envelope, now);
+    } else if (this.epoch !== "" && seq <= this.head && !(asked && (this._fellBack(seq) || this._reaches(seq)))) {
+      return undefined;
+    }
+    this._adopt(envelope, now, this.epoch === envelope.epoch && asked && this._fellBack(seq));
     return undefined;
+  }
+
+  // Whether an answer lies before where the copy was when it asked: the authority has lost the end of its log.
+  _fellBack(seq) {
+    return this.request !== null && seq < Math.min(this.request.head, this.head);
   }
 
   _reaches(seq) {
@@ -366,10 +384,11 @@ export class RoomReplica {
     return seq >= this.head;
   }
 
-  _adopt(envelope, now) {
+  _adopt(envelope, now, fellBack) {
     const { data } = envelope;
     const old = { epoch: this.epoch, typing: this.typing, marker: this.marker, known: this.known };
-    const { kept } = this;
+    const kept = fellBack ? [] : this.kept;
+    const same = old.epoch === envelope.epoch && !fellBack; // else it is another log, or lost the end of this one
     this._clear();
     this.epoch = envelope.epoch;
     this.head = envelope.sequence_number;
@@ -393,8 +412,7 @@ export class RoomReplica {
     this.config = data.room_config ?? {};
     for (const name of ["user_count", "moderator_count", "stream_status"]) this.info[name] = data[name] ?? this.info[name];
     this.notifications = [...(data.notifications ?? [])];
-    this._mark(data.markers?.[this.user], old);
-    const same = old.epoch === this.epoch;
+    this._mark(data.markers?.[this.user], old, same);
     if (same) this.typing = old.typing;
     this.known = same ? Math.max(old.known, this.head) : this.head;
     this.suspect = this.whole = false;
@@ -406,12 +424,12 @@ export class RoomReplica {
   }
 
   // The authority's own count stands for this user; where it tells of none, counting begins anew at the head.
-  _mark(told, old) {
-    const fits = told && (old.epoch !== this.epoch || !old.marker || told.seq >= old.marker.seq);
+  _mark(told, old, same) {
+    const fits = told && (!same || !old.marker || told.seq >= old.marker.seq);
     if (fits) {
       this.marker = { seq: told.seq, ordinal: told.ordinal, own: told.own ?? 0, mentions: [...(told.mentions ?? [])],
         cut: told.cut ?? false };
-    } else if (old.marker && old.epoch === this.epoch) this.marker = { ...old.marker, cut: true };
+    } else if (old.marker && same) this.marker = { ...old.marker, cut: true };
     else this.marker = { seq: this.head, ordinal: this.ordinal, own: 0, mentions: [], cut: old.epoch !== "" };
   }
 
@@ -424,7 +442,8 @@ export class RoomReplica {
     if (this.stale || (!this.request && this.retryAt !== null)) return;
     this.earlyAt = null;
     this._lastRequest += 1;
-    this.request = { id: this._lastRequest, token: this.whole ? null : this.token, from: `${this.head}:${this.epoch}`, at: now };
+    this.request = { id: this._lastRequest, token: this.whole ? null : this.token, from: `${this.head}:${this.epoch}`, head: this.head,
+      at: now };
     this.answerAt = now + ANSWER_MS;
     this.changed += 1;
   }
