@@ -409,8 +409,8 @@ class Tier(IntEnum):
 class Status(Enum):
     """What a view's contents are worth.
 
-    LOADING: some of what the tier holds has not arrived. READY: all is here. STALE: it was, and the source cannot be
-    reached now. ERROR: the last load failed; what is held is intact.
+    LOADING: some of what the tier holds has not arrived. READY: all is here. STALE: it was, and the source, or
+    the log that must have it, cannot be reached now. ERROR: the last load failed; what is held is intact.
     """
 
     LOADING = "loading"

@@ -25,10 +25,11 @@ from roomstate.holding.house import House
 from roomstate.holding.marking import Members, receipt, vanished
 from roomstate.holding.notify import NotificationRule, Trigger, concerned, triggers
 from roomstate.holding.record import Holding
-from roomstate.model import MessageLike, Notification, Tier
+from roomstate.model import MessageLike, Notification, Status, Tier
 from roomstate.position import Position
 from roomstate.room.reduce import MEANINGS, Change, Meaning, Outcome, apply
 from roomstate.room.states import ActiveRoom
+from roomstate.room.tiers import LoadingSignal
 from roomstate.room.weight import text_bytes
 from roomstate.updates import (
     LOGGED,
@@ -313,6 +314,8 @@ class Durability:
             raise InvalidValue("result.seq", f"must be in [{first}, {first + holding.appending}), got {result.seq}")
         holding.append_id = holding.appending = 0
         house.succeeded(holding, "append")
+        if holding.kept is None and holding.status is Status.STALE:
+            house.set_status(holding, LoadingSignal.LOADED)
         holding.durable = max(holding.durable, result.seq)
         for entry in self._confirmed(holding, result.seq):
             if entry.seq in result.repeated:
@@ -348,6 +351,7 @@ class Durability:
         holding.sync_reads().removed(entry.seq, message.user)
 
     def append_failed(self, holding: Holding, reason: str, now: float) -> None:
-        """Try the append again later; everything stays as it is."""
+        """Try the append again later; everything stays as it is, and what is shown is STALE: the log is behind it."""
         holding.append_id = holding.appending = 0
+        self._house.set_status(holding, LoadingSignal.LINK_LOST, reason)
         self._house.save_failed(holding, "append", reason, now)

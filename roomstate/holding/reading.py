@@ -100,7 +100,8 @@ class Readings:
         """Return the resume position of a copy that has all that was told of a live room. Raises ``UnknownRoom``."""
         holding = self._live(room_id)
         assert holding.room is not None
-        return holding.feeding().token(holding.room, self._told(holding))
+        mine = holding.replica.token(holding.room) if holding.replica is not None else None
+        return mine if mine is not None else holding.feeding().token(holding.room, self._told(holding))
 
     def since(self, room_id: str, token: Token | str, *, limit: int = MAX_MISSING) -> Missing | SnapshotNeeded:
         """Return what a copy at ``token`` lacks of a live room, or that it needs a new image (`image`), and why.

@@ -12,6 +12,7 @@ from roomstate import (
     MessageEdited,
     MessageRemoved,
     Notification,
+    Status,
     Tier,
     User,
 )
@@ -75,6 +76,22 @@ def test_a_failed_append_is_tried_again_with_growing_pauses_in_order() -> None:
     world.host.answer()
     (failed,) = [one for one in world.host.drain() if isinstance(one, SaveFailed)]
     assert failed.retry_at - world.now == 0.5  # success begins anew
+    world.check()
+
+
+def test_a_room_is_stale_while_its_log_does_not_answer_and_usable_all_the_same() -> None:
+    world = World()
+    world.settled("enter", "v", "rust")
+    world.do("publish", "rust", added("m1"))
+    world.host.refuse("rust")
+    world.host.answer()
+    assert world.rooms.status("rust") is Status.STALE
+    world.do("publish", "rust", added("m2"))
+    assert world.ids() == ["m1", "m2"]
+    world.do("tick", now=world.rooms.next_deadline())
+    world.host.settle()
+    assert world.rooms.status("rust") is Status.READY
+    assert world.rooms.view("rust").durable == 2
     world.check()
 
 
