@@ -148,3 +148,21 @@ def test_the_quick_start_serves_two_clients_and_a_third_that_comes_back(
             await ada.leave()
 
     asyncio.run(again())
+
+
+@pytest.mark.parametrize("frame", [{"text": json.dumps(send(1))}, {"bytes": b"\x00"}])
+def test_a_client_that_is_gone_before_its_answer_or_sends_bytes_raises_nothing(
+    frame: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = made_app()
+
+    async def story() -> None:
+        async with serving(app):
+            ada = Socket(app, "rust", user="ada")
+            await ada.next()
+            ada.gone = True
+            ada.incoming.put_nowait({"type": "websocket.receive", **frame})
+            await asyncio.wait_for(ada.task, 10)
+
+    asyncio.run(story())

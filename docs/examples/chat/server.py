@@ -64,13 +64,14 @@ def create_app(path: str, **options: Any) -> Starlette:
                 async for raw in socket.iter_text():
                     if (answer := await viewer.receive(raw)) is not None:
                         await socket.send_text(answer.to_json())
-            except (WebSocketDisconnect, RuntimeError):
-                pass  # it is gone; so are its interests when the block ends
+            except (WebSocketDisconnect, RuntimeError, KeyError):
+                pass  # it is gone, or sends bytes; its interests end with the block
             finally:
                 sending.cancel()
-                await asyncio.wait([sending])
+                await asyncio.gather(sending, return_exceptions=True)
                 here[user] -= 1
                 if not here[user]:
+                    del here[user]
                     await gone(host, user)
 
     async def state(socket: WebSocket) -> None:
