@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 from roomstate.effects import (
@@ -25,7 +26,7 @@ from roomstate.effects import (
     SendToAuthority,
     Sent,
 )
-from roomstate.errors import DamagedSnapshot, StoreUnavailable
+from roomstate.errors import DamagedSnapshot, InvalidValue, StoreUnavailable
 from roomstate.image import RoomImage
 from roomstate.model import Tier
 from roomstate.snapshot.codec import SnapshotCodec
@@ -104,7 +105,12 @@ class Codec(Protocol):
 
 
 def codec_for(store: RoomStore | None) -> SnapshotCodec:
-    """A codec that can read whatever was written with the store's dictionaries."""
+    """A codec that can read whatever was written with the store's dictionaries.
+
+    Raises ``InvalidValue`` for a path: a store is opened by who gives it.
+    """
+    if isinstance(store, str | PathLike):
+        raise InvalidValue("store", f"must be a store, such as SQLiteStore({str(store)!r}), not its path")
     names = store.dictionaries() if store is not None else ()
     found = [store.load_dictionary(name) for name in names] if store is not None else []
     return SnapshotCodec(dictionaries=[Dictionary(data) for data in found if data is not None])

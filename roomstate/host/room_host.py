@@ -81,7 +81,7 @@ class RoomHost(Driver):
             bounds=bounds if bounds is not None else HostBounds(),
             options=options,
         )
-        self._closed = False
+        self._entered = self._closed = False
         self._hub = Hub(
             self.manager,
             self.bounds,
@@ -298,11 +298,14 @@ class RoomHost(Driver):
     # -- beginning and end -------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> RoomHost:
+        if self._entered:
+            raise InvalidValue("host", "was entered before: make another, with a store that is open")
         try:
             await self._start()
         except BaseException:
             await self._end()
             raise
+        self._entered = True
         self._hub.open()
         return self
 

@@ -64,7 +64,7 @@ class Stream(AsyncIterator[str]):
         self._due: dict[str, None] = {}  # rooms that are behind, and may be brought up
         self._ready: deque[str] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self._open = False
+        self._open = self._entered = False
 
     # -- its rooms ---------------------------------------------------------------------------------------------------
 
@@ -147,6 +147,8 @@ class Stream(AsyncIterator[str]):
                     await self._waiter
                 finally:
                     self._waiter = None
+        if not self._entered:
+            raise InvalidValue("stream", "must be entered with async with before it is iterated over")
         raise StopAsyncIteration
 
     def _next(self) -> str | None:
@@ -208,8 +210,10 @@ class Stream(AsyncIterator[str]):
     # -- beginning and end -------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Stream:
+        if self._open:
+            raise InvalidValue("stream", "is entered already")
         self._connection.opened(self)
-        self._open = True
+        self._open = self._entered = True
         if self._first is not None:
             try:
                 self.add(*self._first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -217,3 +218,9 @@ def test_a_packed_room_is_the_one_that_was_asked_for() -> None:
     store.save_snapshot("a", Tier.ACTIVE, head(6), b"damaged")
     with pytest.raises(SnapshotError):
         perform(LoadPacked("a", 1), store, CODEC)
+
+
+@pytest.mark.parametrize("path", ["chat.db", Path("chat.db")])
+def test_a_path_is_no_store(path: Any) -> None:
+    with pytest.raises(InvalidValue, match=r"store: must be a store, such as SQLiteStore\('chat.db'\)"):
+        codec_for(path)

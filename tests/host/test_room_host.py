@@ -582,3 +582,16 @@ def test_a_transport_that_flaps_is_asked_again_within_two_seconds_of_its_return(
         assert 1 < authority.most <= 8
 
     run(main)
+
+
+def test_a_host_is_entered_once() -> None:
+    async def main() -> None:
+        host = RoomHost(store=MemoryStore(), clock=clock)
+        async with host:
+            with pytest.raises(InvalidValue, match="was entered before"):
+                await host.__aenter__()
+            await host.publish("rust", said(1))
+        with pytest.raises(InvalidValue, match="was entered before"):
+            await host.__aenter__()
+
+    run(main)

@@ -615,3 +615,20 @@ def test_each_text_is_one_envelope_in_json() -> None:
             assert isinstance(decode(json.dumps(outer)).data, BulkSync)
 
     run(main)
+
+
+def test_a_stream_is_entered_once_and_before_it_is_iterated_over() -> None:
+    async def main() -> None:
+        async with host_of() as host, host.connect("v1", "ada") as viewer:
+            stream = viewer.subscribe("rust")
+            with pytest.raises(InvalidValue, match="stream: must be entered"):
+                await anext(stream)
+            async with stream:
+                with pytest.raises(InvalidValue, match="stream: is entered already"):
+                    await stream.__aenter__()
+                assert "BULK_SYNC" in await anext(stream)
+            assert not viewer.streams
+            with pytest.raises(StopAsyncIteration):
+                await anext(stream)
+
+    run(main)
