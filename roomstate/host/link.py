@@ -39,7 +39,7 @@ class SocketLink:
 
     Make ``RoomHost(role="replica", transport=link)``, then run `serve` with a socket; when that is gone, with the next
     one. Meanwhile the rooms are STALE, and what users write waits. A message of a user's goes as one with the echo's
-    client id for its id: repetitions are harmless.
+    client id for its id: repetitions are harmless. Interests lapse here too: ``enter`` again while a user looks.
     """
 
     def __init__(self) -> None:
@@ -51,8 +51,8 @@ class SocketLink:
     async def serve(self, socket: Socket, host: RoomHost) -> None:
         """Carry frames over ``socket`` until it ends. What it raises then is the socket's own.
 
-        Frames that make no sense are passed over: one bad frame ends nothing. Where it is
-        called again while an earlier socket has not ended yet, what is to be sent goes to the new one.
+        Frames that make no sense are passed over: one bad frame ends nothing. Where it is called again while an earlier
+        socket has not ended yet, what is to be sent goes to the new one.
         """
         self._forget()
         self._socket = socket

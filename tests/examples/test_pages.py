@@ -168,6 +168,9 @@ def test_a_textual_client_shows_what_happens_and_what_is_sent() -> None:
                 await until(app, ["bob: hello", "bob: are you there?", "ada: yes"])
                 assert app.host.view("rust").pending == ()
                 assert [message.user for message in server.view("rust").messages] == ["bob", "bob", "ada"]
+                await app.host.leave("ada", "rust")  # as the interest of a laptop that slept
+                await pilot.press(*"back", "enter")
+                await until(app, ["bob: hello", "bob: are you there?", "ada: yes", "ada: back"])
                 pipe.incoming.put_nowait("")
                 async for _ in app.host.changes("rust"):
                     if app.host.status("rust") is Status.STALE:
