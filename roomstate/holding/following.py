@@ -77,8 +77,14 @@ class Following:
     def disconnected(self, holding: Holding, now: float) -> None:
         """Open a gap from the last cursor and ask for it, unless the newest gap is still open there."""
         room = self._foreign(holding)
+        holding.lost = True
+        self._house.set_status(holding, LoadingSignal.LINK_LOST)
+        self._open(holding, room)
+        self._fetch(holding)
+
+    def _open(self, holding: Holding, room: LiveRoom) -> None:
+        """Reserve a seq for what is not heard since the last cursor, unless the newest gap is that."""
         house = self._house
-        house.set_status(holding, LoadingSignal.LINK_LOST)
         if not room.gaps or room.gaps[-1].upto < room.head:
             gap = Gap(room.head, room.head + 1, holding.cursor)
             room.head += 1
@@ -88,12 +94,17 @@ class Following:
                 first, second, *rest = room.gaps
                 room.gaps = (Gap(first.after, second.upto, first.cursor), *rest)
             house.out.append(GapOpened(holding.room_id, gap))
-        self._fetch(holding)
 
     def connected(self, holding: Holding, now: float) -> None:
-        """Ask for the oldest gap, if nobody is filling it; without gaps the room is READY."""
-        self._foreign(holding)
+        """Ask for the oldest gap; without gaps the room is READY.
+
+        What was fetched while the source was not heard ends where it was fetched: from there on is a gap again.
+        """
+        room = self._foreign(holding)
         self._house.set_status(holding, LoadingSignal.LINK_BACK)
+        if holding.lost:
+            holding.lost = False
+            self._open(holding, room)
         self.resume(holding)
 
     def _foreign(self, holding: Holding) -> LiveRoom:
@@ -136,6 +147,8 @@ class Following:
             self._insert(holding, room, update, now)
         gap, *rest = room.gaps
         cursor = result.cursor or (result.messages[-1].id if result.messages else gap.cursor)
+        if holding.cursor == gap.cursor:  # nothing was heard since
+            holding.cursor = cursor
         if result.limited and cursor != gap.cursor:
             room.gaps = (Gap(gap.after, gap.upto, cursor), *rest)
         else:

@@ -77,7 +77,8 @@ class Links(Answers):
         """Note that a room's source or authority cannot be reached, or was not. The room is STALE.
 
         Of a foreign source, what it said meanwhile is a gap: the `FetchMessages` that comes back asks for it from the
-        last cursor; complete it when the source answers again. Of an authority nothing is asked for until `connected`.
+        last cursor; complete it when the source answers again. Of an authority nothing is asked for until `connected`,
+        or a heartbeat.
         Raises ``UnknownRoom``.
         """
         now = self._begin(now)

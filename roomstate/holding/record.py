@@ -37,7 +37,8 @@ class Holding(Struct, eq=False, gc=False):
     ``informed``: what a live room says of itself is whole, and not only what came since a load was asked for.
     ``replica`` is what a copy knows of its authority, ``echoes`` what its users have sent, and ``sends`` the client ids
     of those under way, by request. ``conflicts`` are choices that somebody may make, by number.
-    ``brief`` says that nobody wants older messages and members, ``apart`` that a copy does not listen to its authority.
+    ``brief`` says that nobody wants older messages and members, ``apart`` that a copy does not listen to its authority,
+    ``lost`` that a foreign source is known not to be heard.
     ``promotion`` is the way up that waits for a load; ``short`` counts messages that took the short way, less the head
     while ``plain``.
     """
@@ -88,6 +89,7 @@ class Holding(Struct, eq=False, gc=False):
     conflicts: dict[int, Pending] = {}
     brief: bool = False
     apart: bool = False
+    lost: bool = False
 
     @property
     def seq(self) -> int:

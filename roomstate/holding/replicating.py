@@ -56,6 +56,8 @@ class Replicating:
             replica.hold(envelope, now)
             return
         asked = replica.request_id != 0 and envelope.answers == replica.request_id
+        if isinstance(envelope.data, Heartbeat) and holding.status is Status.STALE:
+            self.connected(holding, now)  # nobody has said so, but only who is reached hears one
         self._take(holding, envelope, now, asked=asked)
         self._drain(holding, now)
         if asked:

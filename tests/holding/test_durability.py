@@ -95,6 +95,17 @@ def test_a_room_is_stale_while_its_log_does_not_answer_and_usable_all_the_same()
     world.check()
 
 
+def test_a_room_that_is_being_loaded_stays_so_while_its_log_does_not_answer() -> None:
+    world = World()
+    world.settled("follow", "v", "rust")
+    world.do("publish", "rust", added("m1"))
+    world.do("enter", "v", "rust")
+    assert world.rooms.status("rust") is Status.LOADING
+    world.host.refuse("rust")
+    world.host.answer()
+    assert world.rooms.status("rust") in (Status.LOADING, Status.ERROR)
+
+
 def test_a_save_that_fails_does_not_hold_up_appends() -> None:
     world = World()
     world.settled("enter", "v", "rust")

@@ -57,6 +57,27 @@ def test_a_lost_link_opens_a_gap_and_pages_close_it() -> None:
     world.check()
 
 
+def test_what_was_said_after_a_history_was_fetched_and_before_the_link_was_back_is_asked_for_too() -> None:
+    world = World("none")
+    world.settled("enter", "v", "irc")
+    hear(world, "m1")
+    source(world, "m2")
+    world.settled("disconnected", "irc")  # the source's history can be read although its stream is down
+    assert world.ids("irc") == ["m1", "m2"]
+    source(world, "m3")
+    outputs = world.do("connected", "irc")
+    fetch = outputs[-1]
+    assert isinstance(fetch, FetchMessages)
+    assert fetch.cursor == "m2"
+    hear(world, "m4")
+    world.host.settle()
+    assert world.ids("irc") == ["m1", "m2", "m3", "m4"]
+    assert world.rooms.gaps("irc") == ()
+    assert world.rooms.status("irc") is Status.READY
+    assert FetchMessages not in kinds(world.do("connected", "irc"))  # the link was not missed
+    world.check()
+
+
 def test_a_gap_that_is_still_open_there_is_not_opened_twice() -> None:
     world = World("none")
     hear(world, "m1")

@@ -919,3 +919,13 @@ def test_a_brief_promotion_loads_what_background_holds_and_the_next_one_the_rest
     again = next(each for each in told if isinstance(each, LoadSnapshot))
     assert (again.tier, again.limit) == (Tier.ACTIVE, 2000)
     rooms.check()
+
+
+def test_a_heartbeat_says_that_the_link_is_back_where_nobody_else_does() -> None:
+    pair = Pair().ready("a")
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.publish("b")
+    pair.receive(pair.heartbeat())
+    assert pair.replica.status(ROOM) is Status.LOADING
+    pair.settle()
+    pair.same()
