@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -145,7 +146,9 @@ def schema() -> str:
 
 
 def ordered(value: Any, *, fields: bool = False) -> Any:
-    """A schema in an order that does not depend on msgspec's version; fields of an object stay in theirs."""
+    """A schema that does not depend on msgspec's version or Python's; fields of an object stay in their order."""
+    if isinstance(value, str):
+        return inspect.cleandoc(value)  # a docstring is indented up to Python 3.12
     if isinstance(value, dict):
         items = value.items() if fields else sorted(value.items())
         return {name: ordered(each, fields=name == "properties") for name, each in items}
