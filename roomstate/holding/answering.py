@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from roomstate.effects import Appended, Head, Loaded, Packed, Recovered, Sent
+from roomstate.effects import (
+    ANSWERS,
+    Appended,
+    AppendLog,
+    FetchMessages,
+    Head,
+    Loaded,
+    LoadHead,
+    LoadPacked,
+    LoadSnapshot,
+    Packed,
+    Recovered,
+    RequestRecovery,
+    SaveSnapshot,
+    SendToAuthority,
+    Sent,
+)
 from roomstate.errors import InvalidValue
 from roomstate.holding import checks
 from roomstate.holding.counting import COUNTED, Request
@@ -20,15 +36,15 @@ from roomstate.holding.warming import Warming
 __all__ = ["Answers", "Outputs"]
 
 Outputs: TypeAlias = tuple[Output, ...]
-_ANSWERS: Final[dict[str, tuple[type[Any], ...]]] = {
-    "head": (Head, type(None)),
-    "load": (Loaded,),
-    "append": (Appended,),
-    "save": (bytes,),
-    "fetch": (Recovered,),
-    "recover": (tuple,),
-    "send": (Sent,),
-    "warm": (Packed, type(None)),
+_ASKED: Final[dict[str, type[Any]]] = {
+    "head": LoadHead,
+    "load": LoadSnapshot,
+    "append": AppendLog,
+    "save": SaveSnapshot,
+    "fetch": FetchMessages,
+    "recover": RequestRecovery,
+    "send": SendToAuthority,
+    "warm": LoadPacked,
 }
 
 
@@ -51,8 +67,9 @@ class Answers(Readings):
         request = self._request(request_id)
         if request is None:
             return ()
-        if not isinstance(result, _ANSWERS[request.kind]):
-            wanted = " or ".join(kind.__name__ for kind in _ANSWERS[request.kind])
+        answers = ANSWERS[_ASKED[request.kind]]
+        if not isinstance(result, answers):
+            wanted = " or ".join(kind.__name__ for kind in answers)
             raise InvalidValue("result", f"must be {wanted} for this request, got {type(result).__name__}")
         holding = self._holdings.get(request.room_id)
         if holding is None:

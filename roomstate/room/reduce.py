@@ -63,7 +63,6 @@ __all__ = [
     "Outcome",
     "apply",
     "check_message",
-    "check_own",
     "check_update",
     "made",
 ]
@@ -197,10 +196,10 @@ def check_update(update: Update) -> None:
         raise InvalidValue(kind.__name__, f"must have at most {MAX_UPDATE} bytes as JSON, got {len(encoded)}")
     if not same:
         raise InvalidValue(kind.__name__, "must come back from JSON as it was: a field is of another type")
-    check_own(kind.__name__, update)
+    _check_own(kind.__name__, update)
 
 
-def check_own(where: str, update: Update) -> None:
+def _check_own(where: str, update: Update) -> None:
     """Raise ``InvalidValue`` for a host's own fields, or times, that could not be told to others. O(size)."""
     for name in ("user", "config", "notification"):
         part = getattr(update, name, None)

@@ -27,8 +27,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from roomstate import Tier
 from roomstate.errors import RoomStateError
-from roomstate.host import RoomHost
-from roomstate.host.receiving import owned
+from roomstate.host import RoomHost, owned
 from roomstate.store import SQLiteStore
 from roomstate.sync.frames import Frame, Send
 from roomstate.updates import PresenceChanged
