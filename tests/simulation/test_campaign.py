@@ -39,6 +39,7 @@ def begin(seeds: range, hash_seed: str) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("start", range(0, 300, CHUNK))
 def test_copies_end_as_the_authority_whatever_goes_wrong(start: int) -> None:
     run(range(start, start + CHUNK))

@@ -152,10 +152,12 @@ def fuzz_sealed(rounds: int, seed: int) -> None:
         assert image is None or isinstance(image, RoomImage)
 
 
+@pytest.mark.campaign
 def test_mutated_snapshots_are_never_read_wrong() -> None:
     fuzz_plain(180_000, 1)
 
 
+@pytest.mark.campaign
 def test_mutations_behind_right_checksums_give_typed_errors() -> None:
     fuzz_sealed(20_000, 1)
 

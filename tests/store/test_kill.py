@@ -135,6 +135,7 @@ def campaign(kills: int, seed: int) -> tuple[int, int]:
     return acknowledged, held
 
 
+@pytest.mark.campaign
 def test_fifty_kills() -> None:
     acknowledged, held = campaign(50, 1)
     assert acknowledged > 500

@@ -128,10 +128,12 @@ def test_a_life_has_the_operations_that_are_cut() -> None:
         assert OPERATIONS * 0.9 < disk.operations < OPERATIONS
 
 
+@pytest.mark.campaign
 def test_full_loses_nothing() -> None:
     assert campaign(200, "FULL", 1) == []
 
 
+@pytest.mark.campaign
 def test_normal_loses_what_it_says_and_no_more() -> None:
     assert campaign(200, "NORMAL", 2) == []
 

@@ -406,6 +406,7 @@ def test_what_the_fuzz_begins_with_is_sound(raw: bytes) -> None:
     assert survive(raw)
 
 
+@pytest.mark.campaign
 @pytest.mark.parametrize("seed", range(10))
 def test_only_our_errors_come_out_of_30_000_mutated_inputs(seed: int) -> None:
     read = campaign(seed, 30_000)
