@@ -53,7 +53,7 @@ class Replicating:
         """Take one envelope in. Raises a `ProtocolError` for one that contradicts itself; nothing has changed then."""
         replica = holding.following()
         if holding.kept is not None:  # what the store has is on its way, and comes first
-            replica.hold(envelope, now)
+            replica.hold(envelope)
             return
         asked = replica.request_id != 0 and envelope.answers == replica.request_id
         if isinstance(envelope.data, Heartbeat) and holding.status is Status.STALE:
@@ -102,7 +102,7 @@ class Replicating:
     def _wait(self, holding: Holding, envelope: Envelope, now: float, *, suspect: bool) -> None:
         """Let an envelope wait that does not join; where there is no room for it, or its log is another, ask soon."""
         replica = holding.following()
-        held = isinstance(envelope.data, Heartbeat) or replica.hold(envelope, now)
+        held = isinstance(envelope.data, Heartbeat) or replica.hold(envelope)
         replica.suspect = replica.suspect or suspect or not held
 
     def _count(self, outcome: str) -> None:
@@ -197,11 +197,12 @@ class Replicating:
         reread(holding, old, room, image.markers, self._durability.concerned)
         holding.room, holding.durable = room, room.head
         holding.audience_known = False
-        replica.fingerprint, replica.suspect, replica.whole = envelope.fingerprint, False, False
+        replica.fingerprint, replica.suspect = envelope.fingerprint, False
+        replica.whole = replica.whole and replica.request_id > 0 and not asked
         replica.kept_back = False
         fell_back = old.epoch == room.epoch and replica.fell_back(old, room.head, asked=asked)
         replica.known = max(replica.known, room.head) if old.epoch == room.epoch and not fell_back else room.head
-        replica.adopted(room.epoch, now, asked=asked, fell_back=fell_back)
+        replica.adopted(room.epoch, asked=asked, fell_back=fell_back)
         settle_awaited(holding)
         is_anew = fell_back or old.epoch != room.epoch
         if is_anew:  # what was acknowledged may be lost with the end of the log, or all of it
@@ -269,7 +270,7 @@ class Replicating:
         house, replica, room = self._house, holding.following(), holding.room
         assert room is not None
         whole = whole or room.epoch == ""
-        if replica.request_id and (replica.whole or not whole):
+        if replica.request_id and not (whole and replica.gives_less(room)):
             return
         replica.whole = replica.whole or whole
         if not replica.request_id and ("recover", holding.room_id) in house.due:
@@ -278,8 +279,7 @@ class Replicating:
         house.due.clear(("early", holding.room_id))
         house.set_status(holding, LoadingSignal.REQUESTED)
         self._open_gap(holding, room)
-        replica.request_id = house.ask("recover", holding.room_id)
-        replica.asked_at, replica.asked_from = now, room.position
+        replica.asks(house.ask("recover", holding.room_id), room, now)
         house.due.set(("recover", holding.room_id), now + house.bounds.answer_s)
         token = None if replica.whole else replica.token(room)
         house.out.append(RequestRecovery(holding.room_id, replica.request_id, token))

@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from roomstate.model import Tier
 from roomstate.position import Gap, Position, Token
 from roomstate.room.states import LiveRoom
 from roomstate.sync.envelope import Envelope
@@ -43,10 +44,10 @@ class Verdict(Enum):
 
 
 class _Waiting(Struct, frozen=True):
-    """An envelope that waits, since when, and what it holds in memory."""
+    """An envelope that waits, the number of questions before it, and what it holds in memory."""
 
     envelope: Envelope
-    at: float
+    questions: int
     size: int
 
     @property
@@ -59,9 +60,10 @@ class RoomReplica:
 
     ``known`` is the last seq that the authority is known to have given out; ``fingerprint`` is that of the entry at the
     copy's head. ``request_id`` is the recovery that is under way (0: none), asked for at ``asked_at`` from
-    ``asked_from``; ``whole`` says that an image is wanted. ``suspect`` says that there is reason to ask: another epoch
-    was heard of, something could not wait, or nobody has answered; ``kept_back``, that something was withheld. ``told``
-    is the gap at the head that hosts were told of. ``dropped`` counts envelopes that were not believed, or did not fit.
+    ``asked_from``, for a room at ``asked_tier``; ``whole`` says that an image is wanted. ``suspect`` says that there is
+    reason to ask: another epoch was heard of, something could not wait, or nobody has answered; ``kept_back``, that
+    something was withheld. ``told`` is the gap at the head that hosts were told of. ``dropped`` counts envelopes that
+    were not believed, or did not fit.
     """
 
     __slots__ = (
@@ -69,8 +71,10 @@ class RoomReplica:
         "_early",
         "_kept",
         "_latest",
+        "_questions",
         "asked_at",
         "asked_from",
+        "asked_tier",
         "dropped",
         "fingerprint",
         "kept_back",
@@ -87,6 +91,7 @@ class RoomReplica:
         self.request_id: int = 0
         self.asked_at: float = 0.0
         self.asked_from: Position | None = None
+        self.asked_tier: Tier = Tier.UNLOADED
         self.whole: bool = False
         self.suspect: bool = False
         self.kept_back: bool = False
@@ -96,6 +101,7 @@ class RoomReplica:
         self._kept: list[Envelope] = []
         self._bytes = 0
         self._latest: dict[tuple[str, str], int] = {}
+        self._questions = 0  # put so far: what came before one is told from what came after, whatever the clock says
 
     def __len__(self) -> int:
         """How many envelopes wait."""
@@ -169,7 +175,16 @@ class RoomReplica:
 
     # -- waiting -----------------------------------------------------------------------------------------------------
 
-    def hold(self, envelope: Envelope, now: float) -> bool:
+    def asks(self, request_id: int, room: LiveRoom, now: float) -> None:
+        """Note that a request is put now for what ``room`` lacks. O(1)."""
+        self.request_id, self._questions = request_id, self._questions + 1
+        self.asked_at, self.asked_from, self.asked_tier = now, room.position, room.tier
+
+    def gives_less(self, room: LiveRoom) -> bool:
+        """Whether what is asked for is less than ``room`` holds: it was followed then, and is looked at now. O(1)."""
+        return not self.whole or self.asked_tier < room.tier
+
+    def hold(self, envelope: Envelope) -> bool:
         """Let an envelope wait; False where the bounds do not allow it: then nothing waits any more. O(log n) + move.
 
         Whoever is told False asks for what is missing at once: what waited is among that.
@@ -179,7 +194,7 @@ class RoomReplica:
             self.dropped += len(self._early) + 1
             self._retain([])
             return False
-        insort(self._early, _Waiting(envelope, now, size), key=attrgetter("place"))
+        insort(self._early, _Waiting(envelope, self._questions, size), key=attrgetter("place"))
         self._bytes += size
         return True
 
@@ -195,18 +210,18 @@ class RoomReplica:
         """
         return asked and self.asked_from is not None and seq < min(self.asked_from.seq, room.head)
 
-    def adopted(self, epoch: str, now: float, *, asked: bool, fell_back: bool) -> None:
+    def adopted(self, epoch: str, *, asked: bool, fell_back: bool) -> None:
         """Let what was kept wait again, to be applied to the image that has come; of other epochs nothing. O(n).
 
         What came before the question that the image answers is in it, or was never given out.
         """
         kept, self._kept = [] if fell_back else self._kept, []
-        since = self.asked_at if asked else float("-inf")
-        early = [waiting for waiting in self._early if waiting.at >= since and waiting.envelope.epoch == epoch]
+        since = self._questions if asked else 0
+        early = [waiting for waiting in self._early if waiting.questions >= since and waiting.envelope.epoch == epoch]
         self._retain(early)
         for envelope in kept:
             if envelope.epoch == epoch:
-                self.hold(envelope, now)
+                self.hold(envelope)
 
     def _retain(self, early: list[_Waiting]) -> None:
         self._early = early
@@ -233,11 +248,7 @@ class RoomReplica:
         What came before the question is known by now, or was never given out.
         """
         self.suspect = False
-        kept = [
-            waiting
-            for waiting in self._early
-            if waiting.at > self.asked_at or (waiting.at == self.asked_at and waiting.envelope.epoch == epoch)
-        ]
+        kept = [waiting for waiting in self._early if waiting.questions == self._questions]
         ahead = [waiting.envelope.sequence_number for waiting in kept if waiting.envelope.epoch == epoch]
         self.known = max([seq, *ahead])
         self.dropped += len(self._early) - len(kept)

@@ -18,10 +18,12 @@ from roomstate.effects import (
     SendToAuthority,
     Sent,
 )
+from roomstate.host.catching_up import brief
+from roomstate.model import User
 from roomstate.position import Gap
 from roomstate.sync import envelope as wire
 from roomstate.sync.feed import Missing, SnapshotNeeded
-from roomstate.updates import ModerationConfigChanged, RoomConfigChanged, StreamStatusChanged
+from roomstate.updates import ModerationConfigChanged, RoomConfigChanged, StreamStatusChanged, UserJoined
 from tests.holding.pair import ROOM, Pair
 from tests.holding.test_tiering import World
 from tests.holding.world import added
@@ -109,6 +111,39 @@ def test_a_room_that_somebody_looks_at_asks_for_what_was_withheld() -> None:
     assert pair.asked == []
 
 
+def brief_answer(pair: Pair) -> wire.Envelope:
+    """The image that an authority gives to somebody who only follows the room."""
+    image = brief(pair.authority.image(ROOM), 1)
+    return pair.carried(wire.of_image(image, pair.now, answers=pair.asked.pop(0).request_id))
+
+
+def test_whoever_begins_to_look_while_an_image_for_a_follower_is_asked_for_gets_the_whole() -> None:
+    pair = Pair()
+    for update in ("a", "b", UserJoined(User("u1"))):
+        pair.publish(update)
+    pair.take(pair.replica.follow("ada", ROOM))
+    pair.enter()
+    assert [asked.token for asked in pair.asked] == [None, None]  # the second stands in for the first
+    pair.receive(brief_answer(pair), pair.publish("c"))
+    pair.receive(pair.publish(UserJoined(User("u1", username="Una"))))
+    pair.settle()
+    pair.same()
+    assert pair.replica.view(ROOM).info.user_count == pair.authority.view(ROOM).info.user_count == 1
+
+
+def test_what_comes_between_an_image_for_a_follower_and_the_whole_one_is_not_lost() -> None:
+    pair = Pair()
+    pair.publish("a")
+    pair.publish("b")
+    pair.take(pair.replica.follow("ada", ROOM))
+    pair.enter()
+    short, asked = brief_answer(pair), pair.asked.pop()
+    whole = pair.answer(asked)
+    pair.receive(short, pair.publish("c"))
+    pair.take(pair.replica.complete(asked.request_id, whole))
+    pair.same()
+
+
 def test_a_room_that_is_followed_does_not_ask_for_what_was_withheld() -> None:
     pair = Pair().ready("a")
     pair.take(pair.replica.follow("ada", ROOM))
@@ -180,6 +215,23 @@ def test_what_waited_from_before_the_question_is_not_joined_to_the_answer() -> N
     pair.take(pair.replica.complete(asked.request_id, pair.answer(asked)))
     pair.same()
     assert pair.ids() == ["a", "x", "y", "z"]
+
+
+def test_what_waited_from_before_the_question_is_told_from_what_came_after_it_while_the_clock_stands_still() -> None:
+    """A clock that was set back stands, to the manager, until it is again where it was."""
+    pair = Pair()
+    pair.publish("a")
+    pair.enter()
+    pair.receive(pair.publish("b"))  # of the log that is about to be lost; nothing is held here that it joins
+    fallen(pair, "a")
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))
+    asked = pair.asked.pop()
+    answer = pair.answer(asked)
+    pair.receive(pair.publish("x"))  # after the question, and before its answer comes
+    pair.take(pair.replica.complete(asked.request_id, answer))
+    pair.same()
+    assert pair.ids() == ["a", "x"]
 
 
 # -- the link, and the store -----------------------------------------------------------------------------------------
