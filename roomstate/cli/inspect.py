@@ -12,9 +12,10 @@ from typing import Any, Final
 import msgspec
 
 from roomstate.cli.terminal import Terminal
-from roomstate.errors import StorageError
+from roomstate.errors import DamagedSnapshot, StorageError
 from roomstate.host.ports import codec_for
 from roomstate.model import Tier
+from roomstate.room.digest import MessageDigest
 from roomstate.snapshot.codec import SnapshotCodec
 from roomstate.store.base import PAGE
 from roomstate.store.check import complaints, examine
@@ -26,7 +27,7 @@ __all__ = ["add_parser", "run"]
 SHOWN: Final = 50
 """Rooms in the table, unless told: a screenful."""
 
-HEAD: Final = ("room", "position", "messages", "log", "log bytes", "snapshots", "last activity", "damage")
+HEAD: Final = ("room", "position", "messages", "log", "log bytes", "snapshots", "digest", "last activity", "damage")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -34,8 +35,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "inspect",
         help="show what is in a store",
-        description="Shows the rooms of a store: positions, sizes, snapshots, damage. The file is only read; a server "
-        "may have it open meanwhile. Ends with 1 where something is damaged.",
+        description="Shows the rooms of a store: positions, sizes, snapshots, digests, damage. The file is only read; "
+        "a server may have it open meanwhile. Ends with 1 where something is damaged.",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the store's SQLite file")
     parser.add_argument("--check", action="store_true", help="read every entry and every snapshot to the last byte")
@@ -90,10 +91,14 @@ def _header(store: SQLiteStore, codec: SnapshotCodec, room: RoomReport) -> dict[
     """What the newest snapshot's header tells, which needs no decompressing: info, digest, sizes."""
     try:
         data = None if room.damage else store.load_snapshot(room.room_id, Tier.CACHED)
-        header = None if data is None else codec.header(data, room_id=room.room_id)
+        if data is None:
+            return None
+        header = codec.header(data, room_id=room.room_id)
+        told = dict(msgspec.to_builtins(header)) | {"digest": header.digest}
     except StorageError as error:
         return {"error": str(error)}
-    return None if header is None else dict(msgspec.to_builtins(header))
+    del told["digest_json"]
+    return told
 
 
 def _salvage(store: SQLiteStore, target: Path) -> dict[str, Any]:
@@ -145,9 +150,22 @@ def _row(room: dict[str, Any]) -> tuple[str, ...]:
         log,
         f"{room['log_bytes']:,}",
         snapshots or "-",
+        _plain(_summary(header.get("digest"))),
         str((header.get("info") or {}).get("last_activity") or "-")[:19],
         _plain(room["damage"] or header.get("error", "") or "-"),
     )
+
+
+def _summary(digest: dict[str, Any] | None) -> str:
+    """How many messages a digest sums up, by how many users, and its most frequent words."""
+    if not digest:
+        return "-"
+    try:
+        found = MessageDigest.from_plain(digest)
+    except DamagedSnapshot:
+        return "of another kind"
+    words = " ".join(word for word, _ in found.keywords.top(3))
+    return f"{found.messages:,} by {found.distinct_users.value:,}: {words}"
 
 
 def _plain(text: str) -> str:

@@ -15,9 +15,19 @@ from roomstate.model import RoomInfo
 from roomstate.position import Position
 from roomstate.snapshot.dictionary import Dictionary
 from roomstate.snapshot.frame import Frames, Level
-from roomstate.snapshot.header import FIELDS, MAX_HEADER, VERSION, Fields, SnapshotHeader, config_hash, join, split
+from roomstate.snapshot.header import (
+    FIELDS,
+    MAX_HEADER,
+    VERSION,
+    Fields,
+    SnapshotHeader,
+    config_hash,
+    join,
+    read_digest,
+    split,
+)
 from roomstate.snapshot.messages import MessageColumns
-from roomstate.snapshot.plain import decode_json, encode_json, json_cost
+from roomstate.snapshot.plain import encode_json, json_cost
 
 __all__ = ["MAX_BYTES", "SnapshotCodec"]
 
@@ -121,13 +131,10 @@ class SnapshotCodec:
     def header(self, data: bytes, *, room_id: str | None = None) -> SnapshotHeader:
         """What a snapshot tells without being decompressed: info and digest, position, sizes. O(header).
 
-        Damage to the compressed part is not looked for. Raises as `decode` does.
+        Damage to the compressed part is not looked for, and the digest is read when it is asked for. Raises as
+        `decode` does.
         """
         fields, _ = _split(data, room_id)
-        try:
-            digest = decode_json(fields.digest, dict[str, Any]) if fields.digest else {}
-        except (ValueError, RecursionError) as error:
-            raise DamagedSnapshot("snapshot", f"has a digest that cannot be read: {error}") from None
         return SnapshotHeader(
             version=VERSION,
             room_id=fields.room_id,
@@ -143,7 +150,7 @@ class SnapshotCodec:
             dictionary=fields.dictionary,
             payload_bytes=fields.payload_bytes,
             snapshot_bytes=len(data),
-            digest=digest,
+            digest_json=fields.digest,
         )
 
     def payload(self, data: bytes) -> bytes:
@@ -188,7 +195,7 @@ class SnapshotCodec:
             tier=fields.tier,
             taken_at=fields.taken_at,
             info=RoomInfo(*fields.info),
-            digest=decode_json(fields.digest, dict[str, Any]) if fields.digest else {},
+            digest=read_digest(fields.digest),
             messages=messages,
             seqs=seqs,
             **rest,

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Mapping
 from datetime import datetime
 from struct import Struct as Layout
 from typing import Annotated, Any, Final
@@ -31,7 +30,7 @@ from roomstate.model import RoomConfig, RoomInfo
 from roomstate.position import MAX_SEQ, Position
 from roomstate.snapshot.plain import encode_json
 
-__all__ = ["FIELDS", "MAX_HEADER", "VERSION", "Fields", "SnapshotHeader", "config_hash", "join", "split"]
+__all__ = ["FIELDS", "MAX_HEADER", "VERSION", "Fields", "SnapshotHeader", "config_hash", "join", "read_digest", "split"]
 
 VERSION: Final = 1
 MAX_HEADER: Final = 1 << 16
@@ -66,6 +65,7 @@ class Fields(Struct, frozen=True, array_like=True, kw_only=True):
 
 
 FIELDS = msgspec.msgpack.Decoder(Fields)
+_DIGESTS = msgspec.json.Decoder(dict[str, Any])
 
 
 class SnapshotHeader(Struct, frozen=True, kw_only=True):
@@ -74,6 +74,7 @@ class SnapshotHeader(Struct, frozen=True, kw_only=True):
     ``messages``, ``authors`` and ``members`` are counts; ``config_hash`` is equal for equal configuration and
     moderation settings ("" for the defaults); ``dictionary`` is the id of the one it needs, 0 for none;
     ``payload_bytes`` is the size of the columns before compression, ``snapshot_bytes`` that of the whole snapshot.
+    ``digest_json`` is the image's digest as it lies there, `digest` what it says.
     """
 
     version: int
@@ -90,7 +91,23 @@ class SnapshotHeader(Struct, frozen=True, kw_only=True):
     dictionary: int
     payload_bytes: int
     snapshot_bytes: int
-    digest: Mapping[str, Any]
+    digest_json: bytes
+
+    @property
+    def digest(self) -> dict[str, Any]:
+        """What `MessageDigest.from_plain` reads; empty for none. Decoded anew each time: O(digest), 50 ns a word.
+
+        Raises ``DamagedSnapshot`` for what no codec wrote.
+        """
+        return read_digest(self.digest_json)
+
+
+def read_digest(data: bytes) -> dict[str, Any]:
+    """An image's digest from the bytes in its header. O(bytes). Raises ``DamagedSnapshot``."""
+    try:
+        return _DIGESTS.decode(data) if data else {}
+    except (ValueError, RecursionError) as error:
+        raise DamagedSnapshot("snapshot", f"has a digest that cannot be read: {error}") from None
 
 
 def config_hash(image: RoomImage) -> bytes:

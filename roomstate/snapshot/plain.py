@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
 
 import msgspec
 
-__all__ = ["decode_json", "encode_json", "json_cost"]
-
-T = TypeVar("T")
+__all__ = ["encode_json", "json_cost"]
 
 
 def _to_dict(value: object) -> object:
@@ -28,11 +25,6 @@ def encode_json(value: object) -> bytes:
     b'{"a":[1,null]}'
     """
     return _ENCODER.encode(value)
-
-
-def decode_json(data: bytes, kind: type[T]) -> T:
-    """Read what `encode_json` wrote as a ``kind``. O(bytes). Raises ``ValueError`` or ``RecursionError``."""
-    return msgspec.json.decode(data, type=kind)
 
 
 def json_cost(data: bytes) -> int:

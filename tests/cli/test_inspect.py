@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,8 +13,14 @@ import pytest
 
 from roomstate.cli import inspect
 from roomstate.cli.main import main
+from roomstate.effects import Head
 from roomstate.host import SyncHost
-from roomstate.model import Message
+from roomstate.image import RoomImage
+from roomstate.model import Message, Tier
+from roomstate.position import Position
+from roomstate.room.digest import MessageDigest
+from roomstate.room.states import Limits
+from roomstate.snapshot import SnapshotCodec
 from roomstate.store import SQLiteStore
 from roomstate.updates import MessageAdded
 
@@ -49,6 +56,27 @@ def test_a_table_tells_of_each_room(path: Path, capsys: pytest.CaptureFixture[st
     assert "BACKGROUND@20" in out
     assert "\x1b" not in out
     assert sqlite3.sqlite_version in out
+
+
+def test_digests_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "rooms.db"
+    limits = Limits(active_messages=50, digest=MessageDigest)
+    with SyncHost(store=SQLiteStore(path), limits=limits) as host:
+        host.enter("ada", "rust")
+        for number in range(1100):
+            host.publish("rust", MessageAdded(Message(f"m{number}", f"bot{number % 3}", "build \u202e green")))
+        host.disconnect("ada")
+    assert said([str(path)], capsys)[1]["rooms"][0]["snapshot"]["digest"]["keywords"]["counts"]["build"] > 1000
+    assert main([inspect], ["inspect", str(path)]) == 0
+    assert re.search(r"1,0\d\d by 3: build green", capsys.readouterr().out)
+
+
+def test_a_digest_of_a_host_s_own_is_not_taken_for_one(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with SQLiteStore(path) as store:
+        image = RoomImage(room_id="own", position=Position("e1", 1), digest={"mine": 1})
+        store.save_snapshot("own", Tier.BACKGROUND, Head(image.position, 1), SnapshotCodec().encode(image))
+    assert main([inspect], ["inspect", str(path)]) == 0
+    assert "of another kind" in capsys.readouterr().out
 
 
 def test_json_tells_all(path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -297,8 +297,13 @@ def test_a_header_that_nobody_wrote_is_damage() -> None:
     for fields in (b"\x90", b"\xc1", b"\x91" * 5000, bytes(1 << 17)):
         with pytest.raises(DamagedSnapshot, match="header"):
             CODEC.header(header_module.join(fields, b"xxxx"))
-    with pytest.raises(DamagedSnapshot, match="digest"):
-        CODEC.header(forge(columns(), digest=b"{"))
+    for digest in (b"{", b"[]", b"\xff", b"[" * 10_000):
+        forged = forge(columns(), digest=digest)
+        assert CODEC.header(forged).messages == 40  # it is read when it is asked for
+        with pytest.raises(DamagedSnapshot, match="a digest that cannot be read"):
+            _ = CODEC.header(forged).digest
+        with pytest.raises(DamagedSnapshot, match="a digest that cannot be read"):
+            CODEC.decode(forged)
     with pytest.raises(DamagedSnapshot, match="number of messages"):
         CODEC.decode(forge_payload(PLAIN, messages=39))
 
