@@ -34,6 +34,7 @@ from roomstate.room.weight import text_bytes
 from roomstate.updates import (
     LOGGED,
     SETTINGS,
+    CountsChanged,
     MessageAdded,
     MessageRemoved,
     NotificationAdded,
@@ -50,6 +51,11 @@ _PER_ENTRY = 150  # bytes that an entry costs while it waits, beyond its message
 def _size(update: Update) -> int:
     content = text_bytes(update.message.content) if isinstance(update, MessageAdded) else 200
     return _PER_ENTRY + content
+
+
+def _emptied(entry: LogEntry) -> LogEntry:
+    """Return the entry as the log has it whose message was there before."""
+    return LogEntry(entry.seq, entry.ordinal, CountsChanged())
 
 
 class Durability:
@@ -338,10 +344,12 @@ class Durability:
             yield entry
 
     def _void(self, holding: Holding, entry: LogEntry) -> None:
-        """Take back a message that the log held already: its seq holds nothing."""
+        """Take back a message that the log held already: its seq holds nothing, here and in what is being loaded."""
         house = self._house
         house.counts["update", "message_added", "repeated"] += 1
         room = holding.room
+        if holding.kept is not None:
+            holding.kept = [_emptied(kept) if kept.seq == entry.seq else kept for kept in holding.kept]
         if not isinstance(entry.update, MessageAdded):
             return
         message = entry.update.message

@@ -460,6 +460,27 @@ def test_a_repetition_confirmed_by_the_log_is_withdrawn() -> None:
     world.check()
 
 
+def test_a_repetition_that_the_log_notices_during_a_load_does_not_come_back_with_what_was_kept() -> None:
+    """Found by the simulator: seed 7739."""
+    before = World()
+    before.post("old", *(f"m{number}" for number in range(40)))
+    world = World(store=before.store)
+    world.settled("follow", "v", "rust")
+    world.do("enter", "v", "rust")
+    world.host.carry_out("rust")  # the load has read the log, and not answered yet
+    world.do("publish", "rust", added("old"))
+    world.do("publish", "rust", added("new"))
+    while world.host.todo:
+        world.host.carry_out("rust")
+    while world.host.answers:
+        world.host.answer(len(world.host.answers) - 1)  # the appends are confirmed first
+    world.host.settle()
+    assert "old" not in world.ids()
+    assert world.ids()[-2:] == ["m39", "new"]
+    assert world.rooms.view("rust").position == Position("e1", 43)
+    world.check()
+
+
 def test_removals_and_reactions_at_rest_reach_the_room() -> None:
     world = World()
     world.settled("enter", "v", "rust", user="ada")
