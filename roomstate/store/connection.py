@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 from roomstate.errors import InvalidValue, StorageError, StoreBusy, StoreReadOnly, StoreUnavailable
 from roomstate.store.faults import faults, translate
 
-__all__ = ["Connect", "Mode", "OwnerLock", "Readers", "check_path", "connect_to", "open_writer"]
+__all__ = ["Connect", "Mode", "OwnerLock", "Readers", "check_path", "check_writable", "connect_to", "open_writer"]
 
 Mode: TypeAlias = Literal["rwc", "rw", "ro"]
 Connect: TypeAlias = Callable[[str, float], sqlite3.Connection]
@@ -47,6 +48,22 @@ def uri_of(path: Path, mode: str) -> str:
     return f"{path.as_uri()}?mode={mode}"
 
 
+def check_writable(path: Path) -> None:
+    """Raise `StoreReadOnly` where a file, its owner's lock, or the folder that they lie in may not be written.
+
+    SQLite says of some of these only that it cannot open the file, and of some nothing before the first write; and in a
+    file that may not be written, its exclusive lock excludes nobody.
+    """
+    for each in (path.parent, path, owner_of(path)):
+        if os.access(each, os.F_OK) and not os.access(each, os.W_OK):
+            raise StoreReadOnly(str(path), f"cannot be written: {each} is read-only")
+
+
+def owner_of(path: Path) -> Path:
+    """The file that says by its lock that somebody has ``path`` open for writing."""
+    return path.with_name(f"{path.name}-owner")
+
+
 def open_writer(connect: Connect, path: Path, timeout_s: float, synchronous: str) -> sqlite3.Connection:
     """A connection that may write, in WAL mode."""
     connection = connect(uri_of(path, "rwc"), timeout_s)
@@ -74,15 +91,14 @@ class OwnerLock:
     """
 
     def __init__(self, connect: Connect, path: Path) -> None:
-        beside = path.with_name(f"{path.name}-owner")
         self._connection: sqlite3.Connection | None = None
         try:
-            self._connection = connect(uri_of(beside, "rwc"), 0.0)
+            self._connection = connect(uri_of(owner_of(path), "rwc"), 0.0)
             self._connection.execute("PRAGMA journal_mode = MEMORY")
             self._connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             self.close()
-            raise _unopened(path, error) from error
+            raise _unowned(path, error) from error
 
     def close(self) -> None:
         """Let go."""
@@ -91,14 +107,10 @@ class OwnerLock:
                 self._connection.close()
 
 
-def _unopened(path: Path, error: sqlite3.Error) -> StorageError:
-    """Why a file cannot be opened, where SQLite says only that it cannot."""
+def _unowned(path: Path, error: sqlite3.Error) -> StorageError:
+    """Why the lock cannot be had; SQLite does not know what it is for."""
     said = translate(str(path), error)
-    if isinstance(said, StoreBusy):
-        return StoreBusy(str(path), "is open in another store already")
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CANTOPEN and path.parent.is_dir():
-        return StoreReadOnly(str(path), "cannot be written there")
-    return said
+    return StoreBusy(str(path), "is open in another store already") if isinstance(said, StoreBusy) else said
 
 
 class Readers:

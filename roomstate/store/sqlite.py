@@ -18,7 +18,16 @@ from roomstate.store import schema, tables
 from roomstate.store.base import PAGE
 from roomstate.store.check import Diagnostics, has_wal_reset_bug, to_set_aside
 from roomstate.store.checks import check_data, check_range, check_read, check_snapshot
-from roomstate.store.connection import Connect, OwnerLock, Readers, check_path, connect_to, open_writer, uri_of
+from roomstate.store.connection import (
+    Connect,
+    OwnerLock,
+    Readers,
+    check_path,
+    check_writable,
+    connect_to,
+    open_writer,
+    uri_of,
+)
 from roomstate.store.faults import faults
 from roomstate.store.rows import decode, sound, to_rows
 from roomstate.store.writer import Writer
@@ -51,8 +60,9 @@ class SQLiteStore:
     ``readonly`` opens an existing file only to read: writing raises `StoreReadOnly`, and another may write meanwhile.
     ``connect`` opens the connections, where they are not those of the standard library (an encrypting SQLite).
 
-    Raises `InvalidValue` for arguments out of range, `StoreBusy` for a file that is open already, `StoreReadOnly` or
-    `StoreUnavailable` where there can be no file, `DamagedStore` where it is no store, `NewerStore` for a later one.
+    Raises `InvalidValue` for arguments out of range, `StoreBusy` for a file that is open already, `StoreReadOnly` where
+    the file, its folder or file system cannot be written, `StoreUnavailable` where there can be no file,
+    `DamagedStore` where it is no store, `NewerStore` for a later one.
     """
 
     def __init__(
@@ -89,6 +99,7 @@ class SQLiteStore:
     # -- opening and closing -----------------------------------------------------------------------------------------
 
     def _open_to_write(self, check: str) -> None:
+        check_writable(self.path)
         self._owner = OwnerLock(self._connect, self.path)
         self._writer = Writer(self._open_writer, self._where)
         if check != "none":
@@ -114,14 +125,20 @@ class SQLiteStore:
         return self._connect(self._readable, self._timeout_s)
 
     def _check_readable(self) -> None:
-        if not self.path.is_file():
-            raise StoreUnavailable(self._where, "there is no such file")
-        if not os.access(self.path.parent, os.W_OK) and not _size(_wal(self.path)):
+        if not os.access(self.path, os.R_OK) or not self.path.is_file():
+            raise StoreUnavailable(self._where, "there is no such file that may be read")
+        if not os.access(self.path.parent, os.W_OK) and not self._in_use():
+            if _size(self.path, "-wal"):
+                raise StoreReadOnly(self._where, "was never closed: copy it, with its -wal, to where one can write")
             self._readable += "&immutable=1"  # SQLite would need to make files beside it
         with self._readers.lend() as connection:
             version = schema.version_of(connection, self._where)
         if version != len(schema.MIGRATIONS):
             raise StoreReadOnly(self._where, f"has schema version {version}, which must be opened for writing once")
+
+    def _in_use(self) -> bool:
+        """Whether somebody may have the file open for writing: then what is beside it is there."""
+        return all(os.access(f"{self.path}{suffix}", os.F_OK) for suffix in ("-wal", "-shm"))
 
     def close(self) -> None:
         """See `RoomStore`. Leaves one file: the write-ahead log is merged into it."""
@@ -155,7 +172,7 @@ class SQLiteStore:
             schema_version=version,
             synchronous=self._synchronous,
             file_bytes=_size(self.path),
-            wal_bytes=_size(_wal(self.path)),
+            wal_bytes=_size(self.path, "-wal"),
             rooms=rooms,
             damaged=damaged,
             commits=self._writer.commits if self._writer else 0,
@@ -269,9 +286,9 @@ class SQLiteStore:
                 self._write(lambda connection: tables.mark(connection, [(error.where, error.reason)]))
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
-
-
-def _wal(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
+def _size(path: Path, suffix: str = "") -> int:
+    """Bytes of the file, or of one beside it; 0 for none."""
+    try:
+        return Path(f"{path}{suffix}").stat().st_size
+    except OSError:
+        return 0

@@ -15,7 +15,7 @@ from roomstate.position import Position
 from roomstate.store import tables
 from roomstate.store.base import PAGE
 from roomstate.store.check import damage_of
-from roomstate.store.connection import check_path, connect_to, open_writer
+from roomstate.store.connection import check_path, check_writable, connect_to, open_writer
 from roomstate.store.faults import faults, is_damage
 from roomstate.store.schema import migrate
 
@@ -84,6 +84,7 @@ def salvage(connection: sqlite3.Connection, target: Path) -> Iterator[tuple[str,
     target = check_path(target)
     if target.exists():
         raise InvalidValue(str(target), "is there already; name a new file")
+    check_writable(target)
     with faults(str(target)), closing(open_writer(connect_to, target, 5.0, "FULL")) as copy:
         migrate(copy, str(target))
         _copy_dictionaries(connection, copy)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from roomstate.errors import (
     RoomStateError,
     StorageError,
     StoreBusy,
+    StoreFull,
     StoreReadOnly,
     StoreUnavailable,
 )
@@ -263,39 +266,116 @@ def test_any_name_of_a_file(tmp_path: Path, name: str) -> None:
         assert store.rooms() == ("a",)
 
 
+NOT_OURS = {
+    ("read-only", "rooms.db", False): "StoreReadOnly",
+    ("read-only", "new.db", False): "StoreReadOnly",
+    ("read-only", "rooms.db", True): 3,
+    ("in use", "rooms.db", True): 3,
+    ("never closed", "rooms.db", True): "StoreReadOnly",
+    ("only the file", "rooms.db", False): "StoreReadOnly",
+    ("only the lock", "rooms.db", False): "StoreReadOnly",
+    ("closed", "rooms.db", False): "StoreReadOnly",
+    ("closed", "rooms.db", True): "StoreUnavailable",
+}
+
+
 def in_a_folder_not_ours(folder: str, results: Any) -> None:
-    """Open the stores of a folder that may not be written, as nobody."""
+    """Open stores that may not be written or not even seen, as nobody."""
     with tempfile.TemporaryDirectory() as warm, SQLiteStore(Path(warm, "a.db")):
         pass  # whatever is imported late is imported now: nobody may not read where Python lies
     if os.getuid() == 0:
         os.setgid(65534)
         os.setuid(65534)
-    for name, readonly in (("rooms.db", False), ("new.db", False), ("rooms.db", True)):
+    for at, name, readonly in NOT_OURS:
         try:
-            with SQLiteStore(Path(folder, name), readonly=readonly) as store:
+            with SQLiteStore(Path(folder, at, name), readonly=readonly) as store:
                 results.put(len(store.rooms()))
         except RoomStateError as error:
             results.put(type(error).__name__)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders cannot be made read-only there")
-def test_a_read_only_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    fill(folder / "rooms.db")
+def test_files_and_folders_that_may_not_be_written(tmp_path: Path) -> None:
+    folders = {name: tmp_path / name for name, *_ in NOT_OURS}
+    for folder in folders.values():
+        folder.mkdir()
+        fill(folder / "rooms.db")
     for above in (tmp_path, *tmp_path.parents[:3]):
         if above.owner() == Path.home().owner() and above != Path("/"):
             above.chmod(above.stat().st_mode | 0o555)
-    folder.chmod(0o555)
-    (folder / "rooms.db").chmod(0o444)
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    process = context.Process(target=in_a_folder_not_ours, args=(str(folder), results))
-    process.start()
-    found = [results.get(timeout=30) for _ in range(3)]
-    process.join()
-    folder.chmod(0o755)
-    assert found == ["StoreReadOnly", "StoreReadOnly", 3]
+    with SQLiteStore(folders["in use"] / "rooms.db") as store:
+        store.append("room 0", "e1", batch(21, 22))
+        for beside in ("", "-wal"):
+            shutil.copy(folders["in use"] / f"rooms.db{beside}", folders["never closed"])
+        modes = {"closed": 0o000, "only the file": 0o777, "only the lock": 0o777}
+        for name, folder in folders.items():
+            (folder / "rooms.db").chmod(0o666 if name == "only the lock" else 0o444)
+            (folder / "rooms.db-owner").chmod(0o666 if name == "only the file" else 0o444)
+            folder.chmod(modes.get(name, 0o555))
+        context = multiprocessing.get_context("spawn")
+        results = context.Queue()
+        process = context.Process(target=in_a_folder_not_ours, args=(str(tmp_path), results))
+        process.start()
+        found = [results.get(timeout=30) for _ in NOT_OURS]
+        process.join()
+        for folder in folders.values():
+            folder.chmod(0o755)
+    assert dict(zip(NOT_OURS, found, strict=True)) == NOT_OURS
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Iterator[Path]:
+    """A small file system of its own, where root may mount one."""
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    if not mounted("-t", "tmpfs", "-o", "size=4m", "none", folder):
+        pytest.skip("nothing can be mounted here")
+    yield folder
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def mounted(*arguments: str | Path) -> bool:
+    return subprocess.run(["mount", *arguments], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or os.getuid() != 0, reason="only root may mount")
+def test_a_read_only_file_system(volume: Path) -> None:
+    before = fill(volume / "rooms.db")
+    assert mounted("-o", "remount,ro", volume)
+    for name in ("rooms.db", "new.db"):
+        with pytest.raises(StoreReadOnly, match="is read-only"):
+            SQLiteStore(volume / name)
+    with SQLiteStore(volume / "rooms.db", readonly=True) as store:
+        assert state(store, store.rooms()) == before
+        with pytest.raises(StoreReadOnly):
+            store.append("room 0", "e1", batch(21, 22))
+
+
+def until_full(store: SQLiteStore) -> int:
+    """Append until there is no space; how many entries were acknowledged."""
+    for written in range(0, 100_000, 50):
+        try:
+            store.append("a", "e1", batch(written + 1, written + 51))
+        except StoreFull:
+            return written
+    pytest.fail("there was always space")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux") or os.getuid() != 0, reason="only root may mount")
+def test_a_file_system_that_is_full(volume: Path) -> None:
+    """What was acknowledged stays, what was refused is not there, and it goes on when there is space."""
+    ballast = volume / "ballast"
+    ballast.write_bytes(bytes(1 << 20))
+    with SQLiteStore(volume / "rooms.db") as store:
+        written = until_full(store)
+        assert len(store.read("a", limit=100_000)) == written > 0
+        with pytest.raises(StoreFull):
+            store.save_snapshot("a", Tier.ACTIVE, head(50), bytes(4 << 20))
+        ballast.unlink()
+        store.append("a", "e1", batch(written + 1, written + 51))
+    with SQLiteStore(volume / "rooms.db", check="full") as store:
+        assert store.damaged() == {}
+        assert len(store.read("a", limit=100_000)) == written + 50
 
 
 # -- damage ----------------------------------------------------------------------------------------------------------
@@ -511,11 +591,31 @@ def test_a_file_that_cannot_have_a_write_ahead_log(path: Path) -> None:
         SQLiteStore(path, connect=connect)
 
 
+def no_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may write anywhere: let the system say that it may not."""
+    real = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK and real(path, mode))
+
+
 def test_a_folder_that_says_it_may_not_be_written(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = fill(path)
-    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    no_writing(monkeypatch)
     with SQLiteStore(path, readonly=True) as store:
         assert state(store, store.rooms()) == before
+
+
+def test_what_was_never_closed_says_so_where_nothing_can_be_written(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy.db"
+    fill(path)
+    with SQLiteStore(path) as store:
+        store.append("room 0", "e1", batch(21, 22))
+        for beside in ("", "-wal"):
+            shutil.copy(f"{path}{beside}", f"{copy}{beside}")
+    no_writing(monkeypatch)
+    with pytest.raises(StoreReadOnly, match="was never closed"):
+        SQLiteStore(copy, readonly=True)
 
 
 def test_a_room_that_is_listed_and_cannot_be_found_is_damaged(path: Path) -> None:
@@ -535,7 +635,7 @@ def test_a_name_that_is_no_text_is_damage(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(sqlite3.SQLITE_IOERR, StoreUnavailable), (sqlite3.SQLITE_CANTOPEN, StoreReadOnly)]
+    ("code", "kind"), [(sqlite3.SQLITE_IOERR, StoreUnavailable), (sqlite3.SQLITE_CANTOPEN, StoreUnavailable)]
 )
 def test_an_owner_s_lock_that_the_disk_refuses(path: Path, code: int, kind: type[StorageError]) -> None:
     def connect(uri: str, timeout_s: float) -> sqlite3.Connection:
