@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Final
+from typing import Any
 
 from msgspec import Struct, field, structs
 
@@ -36,9 +36,6 @@ from roomstate.updates import (
 )
 
 __all__ = ["Diverged", "check_copies", "check_healed"]
-
-
-_REMEMBERED: Final = 10  # entries: what a load reads at least of a log, with the smallest window that is drawn
 
 
 class Diverged(AssertionError):
@@ -218,8 +215,9 @@ def _setting(kind: type[Update], image: RoomImage, folded: _Fold) -> tuple[str, 
 
 
 def _is_unsure(book: Book, name: str) -> bool:
-    """Whether a message was removed so long before it came that it may be forgotten: tombstones are bounded."""
-    return 0 < book.removed.get(name, 0) < book.added.get(name, 0) - _REMEMBERED
+    """Whether a message was removed before it came, and a load, which is bounded, has read only the one."""
+    removed, added = book.removed.get(name, 0), book.added.get(name, 0)
+    return 0 < removed < added and any(removed <= after < added for after in book.read)
 
 
 def _check_equal(world: World, replica: int, room_id: str, *, settled: bool) -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 from roomstate.effects import Appended, Head, LogEntry
 from roomstate.manager import RoomStateManager
 from roomstate.model import Tier
+from roomstate.store.base import PAGE
 from roomstate.store.memory import MemoryStore
 from roomstate.updates import LOGGED, SETTINGS, MessageAdded, MessageRemoved, Update
 
@@ -17,11 +18,15 @@ __all__ = ["Book", "Ledger", "LedgerStore", "Witness"]
 
 
 class Book(Struct, eq=False):
-    """The log of one room in one epoch. ``forked``: it fell back once, and went on with other content."""
+    """The log of one room in one epoch. ``forked``: it fell back once, and went on with other content.
+
+    ``read`` has the seqs after which it was read from the disk.
+    """
 
     updates: dict[int, Update] = field(default_factory=dict)
     added: dict[str, int] = field(default_factory=dict)  # id -> the seq at which its message was added
     removed: dict[str, int] = field(default_factory=dict)  # id -> the seq at which it was removed first
+    read: set[int] = field(default_factory=set)
     forked: bool = False
 
     def write(self, seq: int, update: Update) -> None:
@@ -88,6 +93,7 @@ class Ledger:
             head = heads.get(room_id, 0)
             old = self.book(room_id, epoch)
             book = self.books[room_id, epoch] = Book(forked=old.forked or any(seq > head for seq in old.updates))
+            book.read |= {after for after in old.read if after < head}
             for seq, update in old.updates.items():
                 if seq <= head:
                     book.write(seq, update)
@@ -108,6 +114,12 @@ class LedgerStore(MemoryStore):
         appended = super().append(room_id, epoch, entries)
         self._ledger.write(room_id, epoch, entries, appended.repeated)
         return appended
+
+    def read(self, room_id: str, after: int = 0, upto: int | None = None, limit: int = PAGE) -> tuple[LogEntry, ...]:
+        """See `RoomStore`."""
+        entries = super().read(room_id, after, upto, limit)
+        self._ledger.current(room_id).read.add(entries[0].seq - 1 if entries else after)
+        return entries
 
     def save_snapshot(self, room_id: str, tier: Tier, head: Head, data: bytes) -> bool:
         """See `RoomStore`."""

@@ -156,9 +156,14 @@ def test_a_setting_that_a_crash_may_have_cost_is_not_asked_for() -> None:
     check_healed(world)
 
 
-def test_a_removal_long_before_its_message_may_be_forgotten() -> None:
+def test_a_removal_before_its_message_may_be_forgotten_by_a_load_that_does_not_reach_back_to_it() -> None:
     world = world_of(*posts(*(f"p{number}" for number in range(20))))
-    book(world).removed["p15"] = 1
+    book(world).removed["p15"] = 5
+    for after in (4, book(world).added["p15"]):
+        book(world).read.add(after)
+        with pytest.raises(Diverged, match="messages: authority"):
+            check_healed(world)
+    book(world).read.add(5)
     check_healed(world)
 
 
