@@ -263,6 +263,17 @@ def test_removing_what_waits_to_be_swept_out_leaves_a_tombstone() -> None:
     timeline.check()
 
 
+@pytest.mark.parametrize("bury", [True, False])
+def test_taking_a_message_out_brings_none_back_that_waits_to_be_swept_out(bury: bool) -> None:
+    timeline = filled(52, most=50)
+    assert timeline.after == 2
+    removed = timeline.remove("m40") if bury else timeline.withdraw("m40")
+    assert removed is not None
+    assert (next(iter(timeline)).id, len(timeline), timeline.after) == ("m3", 49, 2)
+    assert timeline.get("m2") is None
+    timeline.check()
+
+
 def test_an_annotation_of_what_is_not_held_is_not_kept() -> None:
     timeline = filled(1)
     assert not timeline.annotate("m9", NOTE)
