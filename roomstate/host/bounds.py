@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from msgspec import Struct, structs
 
+from roomstate.errors import InvalidValue
 from roomstate.holding import checks
+from roomstate.sync.subscribers import SLOT
 
 __all__ = ["HostBounds"]
 
 
 class HostBounds(Struct, frozen=True, kw_only=True):
-    """What a `RoomHost` may use, with the source of each default. Raises ``InvalidValue`` for what is not above 0.
+    """What a `RoomHost` may use, with the source of each default. Raises ``InvalidValue`` for what is not above 0, and
+    for a ``max_bytes`` below 4096, what one waiting item counts for.
 
     ``store_threads`` 4 work for the store at once: as many as `SQLiteStore` has readers. ``parallel`` 8 requests to the
     loader, and as many to the transport, are under way at once. ``timeout_s`` 30 for each piece of work: the longest
@@ -45,3 +48,5 @@ class HostBounds(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for name, value in structs.asdict(self).items():
             checks.positive(name, value)
+        if self.max_bytes < SLOT:
+            raise InvalidValue("max_bytes", f"must be at least {SLOT}, what one waiting item counts for")

@@ -22,7 +22,7 @@ from roomstate.host.receiving import owned, stamped
 from roomstate.host.stream import Stream
 from roomstate.model import Tier
 from roomstate.position import Token
-from roomstate.sync.frames import Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame, of_error
+from roomstate.sync.frames import Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame, named, of_error
 
 if TYPE_CHECKING:
     from roomstate.host.hub import Hub
@@ -147,6 +147,8 @@ class Connection:
             answer = await self._act(frame)
         except RoomStateError as error:
             self._hub.count("frame", kind, type(error).__name__)
+            if kind == "frame":
+                room_id, client_id = named(raw)
             return of_error(_fit_to_tell(error), room_id=room_id, client_id=client_id)
         except Exception:
             _log.exception("a frame of %s failed", self.viewer, extra={"room": room_id, "viewer": self.viewer})

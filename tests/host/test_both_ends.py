@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
 
 from roomstate.effects import CloseStream, OpenStream, RequestRecovery, SendToAuthority, Sent
 from roomstate.errors import StoreUnavailable, UnknownRoom
-from roomstate.host import HostBounds, RoomHost
+from roomstate.host import HostBounds, RoomHost, SocketLink
 from roomstate.host.connection import Connection
-from roomstate.model import Message, RoomConfig, Status, Tier
+from roomstate.model import EMPTY, Message, RoomConfig, Status, Tier
 from roomstate.sync.envelope import decode
-from roomstate.sync.frames import Ack, Interest, Request, Send
+from roomstate.sync.frames import Ack, Interest, Request, Send, decode_frame
 from roomstate.updates import (
     CountsChanged,
     MessageAdded,
@@ -39,12 +40,16 @@ class Link:
 
     def __init__(self, authority: RoomHost, user: str) -> None:
         self.authority, self.user = authority, user
-        self.replica: RoomHost = host_of(transport=self, role="replica", jitter=random.Random(user).random)
+        self.replica: RoomHost = host_of(transport=self.port(), role="replica", jitter=random.Random(user).random)
         self.connection: Connection | None = None
         self.task: asyncio.Task[None] | None = None
         self.acknowledged: set[str] = set()
         self.count = 0
         self.reads_in_s = 0.0
+
+    def port(self) -> Any:
+        """The replica's transport."""
+        return self
 
     async def _frame(self, frame: Any) -> Any:
         if self.connection is None:
@@ -110,6 +115,81 @@ class Link:
                     await self.replica.disconnected(room)
 
 
+class Wired(Link):
+    """The same by a `SocketLink`: frames take their time, and those under way are lost with the connection."""
+
+    latency_s = 0.0
+    silent_s = 0.0
+    wire: Wire | None = None
+
+    def port(self) -> SocketLink:
+        self.link = SocketLink()
+        return self.link
+
+    async def _serve(self) -> None:
+        self.count += 1
+        async with self.authority.connect(f"{self.user} {self.count}", self.user, lambda *about: True) as connection:
+            async with connection.subscribe() as stream:
+                wire = self.wire = Wire(self, connection)
+                tasks = [asyncio.ensure_future(wire.answer()), asyncio.ensure_future(wire.bring(stream))]
+                try:
+                    await self.link.serve(wire, self.replica)
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def down(self) -> None:
+        if self.silent_s and self.wire is not None:
+            self.wire.cut = True
+            await asyncio.sleep(self.silent_s)
+        await super().down()
+
+
+class Wire:
+    """A web socket between a `SocketLink` and a connection, with whatever is on its way."""
+
+    def __init__(self, link: Wired, connection: Connection) -> None:
+        self.link, self.connection = link, connection
+        self.up: asyncio.Queue[tuple[float, str]] = asyncio.Queue()
+        self.down: asyncio.Queue[tuple[float, str]] = asyncio.Queue(16)  # then the server's end waits, as a socket does
+
+    cut = False
+
+    def _due(self) -> float:
+        return asyncio.get_running_loop().time() + self.link.latency_s
+
+    async def _arrived(self, way: asyncio.Queue[tuple[float, str]]) -> str:
+        due, text = await way.get()
+        await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
+        if self.cut:
+            await asyncio.Event().wait()
+        return text
+
+    async def answer(self) -> None:
+        """The server's reading end: one frame after the other."""
+        while True:
+            answer = await self.connection.receive(await self._arrived(self.up))
+            if answer is not None:
+                await self.down.put((self._due(), answer.to_json()))
+
+    async def bring(self, stream: AsyncIterator[str]) -> None:
+        """The server's writing end."""
+        async for text in stream:
+            await self.down.put((self._due(), text))
+
+    async def send(self, text: str) -> None:
+        self.up.put_nowait((self._due(), text))
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while True:
+            text = await self._arrived(self.down)
+            await asyncio.sleep(self.link.reads_in_s)
+            if isinstance(frame := decode_frame(text), Ack):
+                self.link.acknowledged.add(frame.message_id)
+            yield text
+
+
 def same(authority: RoomHost, link: Link, room: str) -> bool:
     """Whether a replica has all that its authority has of a room."""
     ours, theirs = authority.view(room), link.replica.view(room)
@@ -126,6 +206,36 @@ def test_all_copies_agree_when_links_and_store_have_come_and_gone(seed: int) -> 
     assert lost == set()
 
 
+ROUGH: dict[str, tuple[float, float, dict[str, Any]]] = {
+    "quick": (0.0, 0.0, {}),
+    "far away": (0.2, 0.0, {}),
+    "silent before it is found dead": (0.02, 12.0, {}),
+    "seldom a heartbeat, short times": (0.02, 0.0, {"heartbeat_s": 30, "ack_s": 1, "timeout_s": 2}),
+    "few frames": (0.02, 1.0, {"frames_per_s": 5, "frame_burst": 8}),
+}
+"""Seconds a frame takes, seconds that a link is dead before either end knows, bounds of the authority's host."""
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("how", ROUGH)
+def test_no_room_stays_behind_on_a_live_socket_link(how: str, seed: int) -> None:
+    assert rough_campaign(how, seed) == ([], set())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 402))
+@pytest.mark.parametrize("how", ROUGH)
+def test_no_room_stays_behind_on_a_live_socket_link_whatever_comes_and_goes(how: str, seed: int) -> None:
+    assert rough_campaign(how, seed) == ([], set())
+
+
+def rough_campaign(how: str, seed: int) -> tuple[list[str], set[str]]:
+    """The same campaign over `SocketLink`; a connection of few frames needs longer to be up to date."""
+    latency_s, silent_s, limits = ROUGH[how]
+    kind = type("Rough", (Wired,), {"latency_s": latency_s, "silent_s": silent_s})
+    return campaign(seed, kind, settle_s=60.0 if "frames_per_s" in limits else 4.0, limits=limits)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(6, 406))
 def test_all_copies_agree_whatever_comes_and_goes(seed: int) -> None:
@@ -138,8 +248,10 @@ def test_a_host_that_acknowledges_too_soon_is_found_out() -> None:
     assert any(campaign(seed, durability="relaxed")[1] for seed in range(20))
 
 
-def campaign(seed: int, **options: Any) -> tuple[list[str], set[str]]:
-    """Three replicas and their authority go through 150 things that happen, and have 16 seconds to agree.
+def campaign(
+    seed: int, kind: type[Link] = Link, *, settle_s: float = 4.0, limits: Mapping[str, Any] = EMPTY, **options: Any
+) -> tuple[list[str], set[str]]:
+    """Three replicas and their authority go through 150 things that happen, and have 12 seconds more to agree.
 
     Returns what does not agree then, and which messages were acknowledged and are not in the log.
     """
@@ -147,9 +259,9 @@ def campaign(seed: int, **options: Any) -> tuple[list[str], set[str]]:
 
     async def main() -> tuple[list[str], set[str]]:
         store = Flaky()
-        bounds = HostBounds(max_items=chance.choice([5, 256]), heartbeat_s=5)
+        bounds = HostBounds(max_items=chance.choice([5, 256]), **{"heartbeat_s": 5, **limits})
         authority = await host_of(store, bounds=bounds, jitter=chance.random, **options).__aenter__()
-        links = [Link(authority, name) for name in ("ada", "bob", "cy")]
+        links = [kind(authority, name) for name in ("ada", "bob", "cy")]
         for link in links:
             await link.replica.__aenter__()
             link.up()
@@ -177,7 +289,7 @@ def campaign(seed: int, **options: Any) -> tuple[list[str], set[str]]:
             for room in ROOMS:
                 await link.replica.enter("me", room, user=link.user)
         await asyncio.gather(*others, return_exceptions=True)
-        await asyncio.sleep(4)
+        await asyncio.sleep(settle_s)
         if any(link.replica.view(room).pending for link in links for room in ROOMS):
             await asyncio.sleep(10)  # the authority's word that sending again does no harm comes after 10 s
             for link in links:

@@ -10,7 +10,8 @@ import pytest
 from roomstate import Message, MessageAdded, Status
 from roomstate.effects import EchoFailed, OpenStream, SendToAuthority
 from roomstate.errors import StoreUnavailable
-from roomstate.host import RoomHost, SocketLink
+from roomstate.host import HostBounds, RoomHost, SocketLink
+from roomstate.host.link import LATER_S, MAX_AGAIN
 from roomstate.model import Echo
 from roomstate.sync.frames import Ack
 
@@ -43,8 +44,8 @@ class Wire:
 class Ends:
     """A server and a client of it, whose connection comes and goes."""
 
-    def __init__(self) -> None:
-        self.server, self.link = RoomHost(), SocketLink()
+    def __init__(self, **bounds: float) -> None:
+        self.server, self.link = RoomHost(bounds=HostBounds(**bounds)), SocketLink()  # type: ignore[arg-type]
         self.said: list[Any] = []
         self.client = RoomHost(role="replica", transport=self.link, observe=self.said.append)
         self.tasks: list[asyncio.Task[None]] = []
@@ -89,9 +90,9 @@ class Ends:
         return [message.content for message in self.client.view("rust").messages]
 
 
-def played(story: Any) -> None:
+def played(story: Any, **bounds: float) -> None:
     async def play() -> None:
-        async with Ends() as ends:
+        async with Ends(**bounds) as ends:
             await story(ends)
 
     asyncio.run(asyncio.wait_for(play(), 30))
@@ -264,5 +265,61 @@ def test_a_new_socket_takes_over_from_one_that_has_not_ended_yet() -> None:
         await ends.client.send("rust", "hello")
         await ends.until(lambda: ends.contents() == ["hello"])
         assert ends.client.status("rust") is Status.READY
+
+    played(story)
+
+
+def test_a_link_with_more_rooms_than_it_may_ask_for_at_once_is_brought_all_of_them() -> None:
+    rooms = [f"room {number}" for number in range(14)]
+
+    async def story(ends: Ends) -> None:
+        for room in rooms:
+            await ends.client.enter("me", room, user="ada")
+        await ends.call()
+        await ends.until(lambda: all(ends.client.status(room) is Status.READY for room in rooms))
+        assert ends.server.counts["frame", "frame", "RateLimited"] > 0
+        await ends.hang_up()
+        await ends.call()
+        await ends.until(lambda: all(ends.client.status(room) is Status.READY for room in rooms))
+
+    played(story, frames_per_s=50, frame_burst=5)
+
+
+def test_what_is_refused_for_its_rate_is_sent_again_and_an_end_of_interest_is_told_again() -> None:
+    async def story(ends: Ends) -> None:
+        for room in ("rust", "go"):
+            await ends.client.enter("me", room, user="ada")
+        await ends.call()
+        await ends.until(lambda: ends.client.status("rust") is ends.client.status("go") is Status.READY)
+        await ends.client.leave("me", "go")
+        for number in range(12):
+            await ends.client.send("rust", f"text {number}")
+        await ends.until(lambda: not ends.client.view("rust").pending)
+        assert ends.contents() == [f"text {number}" for number in range(12)]
+        assert not any(isinstance(each, EchoFailed) for each in ends.said)
+        assert ends.server.counts["frame", "frame", "RateLimited"] > 0
+        await ends.until(lambda: list(ends.wire.connection.rooms) == ["rust"])
+
+    played(story, frames_per_s=20, frame_burst=5)
+
+
+def test_a_room_that_is_refused_is_asked_for_again_only_where_that_may_help(caplog: pytest.LogCaptureFixture) -> None:
+    refusal = '{"room_state_error": {"room_id": "%s", "code": "%s", "where": "w", "reason": "r", "retryable": %s}}'
+
+    async def story(ends: Ends) -> None:
+        wire = await ends.call()
+        await ends.client.enter("me", "rust", user="ada")
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        wire.incoming.put_nowait(refusal % ("rust", "NotAllowed", "false"))
+        await ends.until(lambda: not wire.incoming.qsize())
+        assert (caplog.messages, ends.link._again) == (["w: refused: r"], {})
+        wire.incoming.put_nowait(refusal % ("rust", "TooManyRooms", "true"))
+        for number in range(MAX_AGAIN + 9):
+            wire.incoming.put_nowait(refusal % (f"r{number}", "TooManyRooms", "true"))
+        await ends.until(lambda: not wire.incoming.qsize())
+        assert len(ends.link._again) == MAX_AGAIN
+        assert ends.link._again["rust"] > asyncio.get_running_loop().time() + LATER_S - 5
+        await ends.hang_up()
+        assert ends.link._again == {}
 
     played(story)

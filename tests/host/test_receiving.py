@@ -15,7 +15,7 @@ from roomstate.model import UNSTAMPED, Message, RoomConfig, Tier, User
 from roomstate.position import Token
 from roomstate.store import MemoryStore
 from roomstate.sync.envelope import decode, encode, of_update
-from roomstate.sync.frames import Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame
+from roomstate.sync.frames import MAX_NAMED, Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame
 from roomstate.updates import (
     CountsChanged,
     MessageAdded,
@@ -237,6 +237,28 @@ def test_what_is_not_for_a_client_to_send_is_refused() -> None:
             await viewer.follow("rust")
             assert await refused(viewer, sending(TypingChanged("ada", 5.0))) == ("InvalidValue", False)
         assert await refused(viewer, misfit) == ("InvalidValue", False)  # it is closed
+
+    run(main)
+
+
+def test_a_refusal_names_what_was_refused_where_that_is_cheap_to_read() -> None:
+    async def named(raw: str, **bounds: Any) -> tuple[str, str | None, str | None]:
+        async with host_of(bounds=HostBounds(frame_burst=1, **bounds)) as host, client_of(host) as (viewer, _):
+            if not bounds:
+                assert await viewer.receive(Interest("rust", "ACTIVE").to_json()) is None
+            answer = await viewer.receive(raw)
+            assert isinstance(answer, ErrorFrame)
+            return answer.code, answer.room_id, answer.client_id
+
+    async def main() -> None:
+        assert await named(sending(said(1), "mine")) == ("RateLimited", "rust", "mine")
+        assert await named(Interest("rust", None).to_json()) == ("RateLimited", "rust", None)
+        assert await named(Request("rust", 7).to_json()) == ("RateLimited", "rust", None)
+        assert await named("nonsense") == ("RateLimited", None, None)
+        assert await named(sending(said(1, content="x" * MAX_NAMED))) == ("RateLimited", None, None)
+        misfit = '{"room_state_send": {"room_id": "rust", "client_id": "mine", "update": {"kind": "unheard of"}}}'
+        assert await named(misfit, timeout_s=1) == ("Malformed", "rust", "mine")
+        assert await named(sending(said(1), "mine"), max_frame_bytes=10) == ("Oversized", "rust", "mine")
 
     run(main)
 

@@ -437,6 +437,8 @@ def test_options_belong_to_a_manager_that_is_made_here() -> None:
     assert RoomHost(manager).manager is manager
     with pytest.raises(InvalidValue, match="timeout_s"):
         HostBounds(timeout_s=0)
+    with pytest.raises(InvalidValue, match="max_bytes: must be at least 4096"):
+        HostBounds(max_bytes=4095)
     assert roomstate.host.RoomHost is RoomHost
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         roomstate.host.Nothing  # noqa: B018

@@ -15,6 +15,7 @@ from roomstate.model import Message, Notification
 from roomstate.position import MAX_SEQ, Token
 from roomstate.sync.envelope import Envelope, encode
 from roomstate.sync.frames import (
+    MAX_NAMED,
     MAX_TOLD,
     Ack,
     AnyFrame,
@@ -23,6 +24,7 @@ from roomstate.sync.frames import (
     Request,
     Send,
     decode_frame,
+    named,
     of_error,
 )
 from roomstate.updates import (
@@ -184,3 +186,24 @@ def test_too_many_bytes() -> None:
     assert decode_frame(raw, len(raw)) == frame
     with pytest.raises(Oversized):
         decode_frame(raw, len(raw) - 1)
+
+
+@given(frames)
+def test_a_refused_frame_s_names_are_those_it_has(frame: Any) -> None:
+    asks = isinstance(frame, Request | Interest | Send)
+    mine = (frame.room_id, getattr(frame, "client_id", None)) if asks else (None, None)
+    assert named(frame.to_json()) == named(frame.to_json().encode()) == mine
+
+
+@pytest.mark.parametrize("raw", ["[" * 10_000, "", "\ud800", b"\xff", "{}", "[]", "7", 7, None, [], {}])
+def test_names_are_read_of_anything_without_raising(raw: Any) -> None:
+    room_id, client_id = named(raw)
+    assert "" not in (room_id, client_id)
+
+
+def test_names_are_read_of_ordinary_frames_only() -> None:
+    text = '{"room_state_send": {"room_id": "rust", "client_id": "c1", "more": "%s"}}'
+    room = MAX_NAMED - len(text % "")
+    assert named(text % ("x" * room)) == ("rust", "c1")
+    assert named(text % ("x" * (room + 1))) == (None, None)
+    assert named('{"room_state_send": {"room_id": "rust", "client_id": 7}}') == (None, None)
