@@ -14,9 +14,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from roomstate.model import Tier
 from roomstate.position import Gap, Position, Token
-from roomstate.room.states import LiveRoom
+from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.sync.envelope import Envelope
 from roomstate.sync.payloads import BulkSync, Heartbeat
 
@@ -60,10 +59,10 @@ class RoomReplica:
 
     ``known`` is the last seq that the authority is known to have given out; ``fingerprint`` is that of the entry at the
     copy's head. ``request_id`` is the recovery that is under way (0: none), asked for at ``asked_at`` from
-    ``asked_from``, for a room at ``asked_tier``; ``whole`` says that an image is wanted. ``suspect`` says that there is
-    reason to ask: another epoch was heard of, something could not wait, or nobody has answered; ``kept_back``, that
-    something was withheld. ``told`` is the gap at the head that hosts were told of. ``dropped`` counts envelopes that
-    were not believed, or did not fit.
+    ``asked_from``; ``whole`` says that an image is wanted, ``followed`` is the last request for a room that nobody here
+    looked at. ``suspect`` says that there is reason to ask: another epoch was heard of, something could not wait, or
+    nobody has answered; ``kept_back``, that something was withheld. ``told`` is the gap at the head that hosts were
+    told of. ``dropped`` counts envelopes that were not believed, or did not fit.
     """
 
     __slots__ = (
@@ -74,9 +73,9 @@ class RoomReplica:
         "_questions",
         "asked_at",
         "asked_from",
-        "asked_tier",
         "dropped",
         "fingerprint",
+        "followed",
         "kept_back",
         "known",
         "request_id",
@@ -91,7 +90,7 @@ class RoomReplica:
         self.request_id: int = 0
         self.asked_at: float = 0.0
         self.asked_from: Position | None = None
-        self.asked_tier: Tier = Tier.UNLOADED
+        self.followed: int = 0
         self.whole: bool = False
         self.suspect: bool = False
         self.kept_back: bool = False
@@ -144,9 +143,10 @@ class RoomReplica:
             return Verdict.ADOPT
         if envelope.epoch != room.epoch:
             return Verdict.ADOPT if asked else Verdict.OTHER_EPOCH
-        if envelope.sequence_number > room.head or (asked and self._answers(room, envelope.sequence_number)):
-            return Verdict.ADOPT
-        return Verdict.DUPLICATE
+        if envelope.sequence_number > room.head:
+            late = not asked and envelope.answers is not None and self._is_brief(room, envelope.answers)
+            return Verdict.BEHIND if late else Verdict.ADOPT
+        return Verdict.ADOPT if asked and self._answers(room, envelope.sequence_number) else Verdict.DUPLICATE
 
     def _answers(self, room: LiveRoom, seq: int) -> bool:
         """Whether an image at ``seq`` serves as the answer.
@@ -178,11 +178,17 @@ class RoomReplica:
     def asks(self, request_id: int, room: LiveRoom, now: float) -> None:
         """Note that a request is put now for what ``room`` lacks. O(1)."""
         self.request_id, self._questions = request_id, self._questions + 1
-        self.asked_at, self.asked_from, self.asked_tier = now, room.position, room.tier
+        self.asked_at, self.asked_from = now, room.position
+        if not isinstance(room, ActiveRoom):
+            self.followed = request_id
 
     def gives_less(self, room: LiveRoom) -> bool:
-        """Whether what is asked for is less than ``room`` holds: it was followed then, and is looked at now. O(1)."""
-        return not self.whole or self.asked_tier < room.tier
+        """Whether what is asked for is less than the whole of ``room`` as it is looked at now. O(1)."""
+        return not self.whole or self._is_brief(room, self.request_id)
+
+    def _is_brief(self, room: LiveRoom, request_id: int) -> bool:
+        """Whether a request was for less than ``room`` holds: it was only followed then, and is looked at now."""
+        return isinstance(room, ActiveRoom) and request_id <= self.followed
 
     def hold(self, envelope: Envelope) -> bool:
         """Let an envelope wait; False where the bounds do not allow it: then nothing waits any more. O(log n) + move.

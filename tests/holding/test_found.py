@@ -144,6 +144,25 @@ def test_what_comes_between_an_image_for_a_follower_and_the_whole_one_is_not_los
     pair.same()
 
 
+def test_a_late_image_for_a_follower_does_not_take_the_place_of_the_whole() -> None:
+    pair = Pair()
+    for update in ("a", "b", UserJoined(User("u1"))):
+        pair.publish(update)
+    pair.take(pair.replica.follow("ada", ROOM))
+    asked = pair.asked.pop()
+    pair.enter()
+    pair.settle()
+    pair.publish("c")
+    pair.asked.append(asked)
+    pair.receive(brief_answer(pair))
+    assert pair.ids() == ["a", "b"]
+    assert pair.replica.view(ROOM).members_complete
+    pair.later(0.6)
+    assert [asked.token is not None for asked in pair.asked] == [True]
+    pair.settle()
+    pair.same()
+
+
 def test_a_room_that_is_followed_does_not_ask_for_what_was_withheld() -> None:
     pair = Pair().ready("a")
     pair.take(pair.replica.follow("ada", ROOM))
