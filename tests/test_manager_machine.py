@@ -368,10 +368,13 @@ class ManagerMachine(RuleBasedStateMachine):
             self.removed[room] = {e.update.message_id for e in self.log(room) if isinstance(e.update, MessageRemoved)}
 
     def is_unsaved(self, room: str) -> bool:
-        """Whether only the log has the configuration: a load that is cut short does not reach back to it."""
+        """Whether only the log has the configuration, further back than a load reads: snapshots failed for so long."""
         shelf = self.store.rooms.get(room, Shelf())
         saved = max((image.position.seq for image in shelf.images.values()), default=0)
-        return any(isinstance(entry.update, RoomConfigChanged) for seq, entry in shelf.log.items() if seq > saved)
+        read = max(shelf.log, default=0) - 2 * LIMITS.active_messages
+        return any(
+            isinstance(entry.update, RoomConfigChanged) for seq, entry in shelf.log.items() if saved < seq <= read
+        )
 
     # -- what is true ------------------------------------------------------------------------------------------------
 

@@ -179,9 +179,11 @@ class Durability:
         if holding.plain:
             holding.short -= 1  # it moved the head, and is counted here
         holding.touched = max(holding.touched, now)
-        if isinstance(update, SETTINGS):
-            holding.config_seq = holding.seq
-        elif isinstance(update, MessageAdded) and self._house.foresight is not None:
+        if holding.seq % self._house.limits.active_messages == 0:
+            holding.owed_seq = holding.owed_deep = holding.seq
+        elif isinstance(update, SETTINGS):
+            holding.owed_seq = holding.seq
+        if isinstance(update, MessageAdded) and self._house.foresight is not None:
             self._house.foresight.posted(holding.room_id, update.message.user, now)
         self._pass_on(holding, LogEntry(holding.seq, ordinal, update), now)
 

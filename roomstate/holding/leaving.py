@@ -38,6 +38,8 @@ class Leaving:
         image = image_of(room, now, folded(holding.sync_reads()))
         if not (self._house.logged or room.timeline.by_time):
             image = _begun_at(image, room.held_after)
+        if holding.brief:  # what it lacks is not to be lost from the deep one
+            image = structs.replace(image, tier=Tier.BACKGROUND.name)
         if holding.replica is not None or holding.echoes is not None:
             fingerprint = holding.replica.fingerprint if holding.replica is not None else ""
             image = structs.replace(image, pending=tuple(holding.echoes or ()), fingerprint=fingerprint)
@@ -64,7 +66,7 @@ class Leaving:
         house, room = self._house, holding.room
         assert isinstance(room, ActiveRoom)
         before = room.bytes
-        if house.logged and holding.kept is None:
+        if house.logged and holding.kept is None and not holding.brief:
             self.cancel(holding)
             self.save(holding, now)
         holding.room = demoted(room, house.limits)
@@ -108,6 +110,8 @@ class Leaving:
         assert image is not None
         assert room is not None
         holding.snapshot_seq = max(holding.snapshot_seq, image.position.seq)
+        if image.tier == Tier.ACTIVE.name and image.position.seq >= holding.owed_deep:
+            holding.owed_deep = 0
         holding.save_id = 0
         self.cancel(holding)
         if holding.idle and holding.tier is Tier.BACKGROUND and house.wanted(holding.room_id) < Tier.BACKGROUND:

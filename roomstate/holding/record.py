@@ -32,8 +32,10 @@ class Holding(Struct, eq=False, gc=False):
     which ``appending`` are under way. ``kept`` are the entries that came since a load was asked for; as long as it is
     not None the room lacks what its tier holds. ``packed`` is the record that such a room came from. ``saving`` is an
     image on its way to the store, and ``saving_bytes`` what it alone keeps in memory. ``newcomers`` are users whose
-    marker is a guess until the load tells what the store knows of them. ``activity`` and ``config_seq`` are what a room
-    at rest is told of: its newest message's time, its newest configuration. ``own`` is the host's own interest.
+    marker is a guess until the load tells what the store knows of them. ``activity`` is the time of the newest message
+    of a room at rest. ``owed_seq`` is the last entry that a snapshot is owed for, so that the room can be brought back
+    whole: a configuration, or one in as many as an ACTIVE room holds messages; then a snapshot with members and
+    history, ``owed_deep``. ``own`` is the host's own interest.
     ``informed``: what a live room says of itself is whole, and not only what came since a load was asked for.
     ``replica`` is what a copy knows of its authority, ``echoes`` what its users have sent, and ``sends`` the client ids
     of those under way, by request. ``conflicts`` are choices that somebody may make, by number.
@@ -77,7 +79,8 @@ class Holding(Struct, eq=False, gc=False):
     failures: dict[str, int] = field(default_factory=dict)
     newcomers: dict[str, None] = field(default_factory=dict)
     activity: datetime | None = None
-    config_seq: int = 0
+    owed_seq: int = 0
+    owed_deep: int = 0
     snapshot_seq: int = 0
     feed: RoomFeed | None = None
     feed_floor: int = 0
@@ -136,7 +139,7 @@ class Holding(Struct, eq=False, gc=False):
     @property
     def idle(self) -> bool:
         """Whether nothing is waited for: the room may leave memory."""
-        if self.kept is not None and self.config_seq > self.snapshot_seq:
+        if self.kept is not None and self.owed_seq > self.snapshot_seq:
             return False  # what it was told last is in no snapshot, and it cannot be saved before it is loaded
         return not (self.waiting or self.undurable or self.load_id or self.head_id or self.sends)
 

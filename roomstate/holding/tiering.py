@@ -27,7 +27,7 @@ from roomstate.updates import SETTINGS, MessageAdded
 
 __all__ = ["Tiering"]
 
-_TAIL = 2  # log entries asked for per message that a tier holds: edits and reactions take seqs too
+_TAIL = 2  # log entries asked for per message of an ACTIVE room, which is how often a snapshot is owed
 
 
 class Tiering:
@@ -67,8 +67,9 @@ class Tiering:
     def settle(self, holding: Holding, now: float) -> None:
         """Move a room to where its interests, and what it still waits for, let it be."""
         house = self._house
-        if holding.room is None and holding.config_seq and house.logged:
-            self._up(holding, house.tier(holding.room_id), Tier.BACKGROUND, now)
+        if holding.room is None and holding.owed_seq and house.logged:
+            target = Tier.ACTIVE if holding.owed_deep else Tier.BACKGROUND
+            self._up(holding, house.tier(holding.room_id), target, now)
         if holding.room is not None:
             self._settle_live(holding, max(Tier.CACHED, house.wanted(holding.room_id)), now)
         elif holding.idle and holding.room_id in house.holdings:
@@ -78,14 +79,25 @@ class Tiering:
         if wanted < holding.tier:
             self.leaving.down(holding, wanted, now)
         elif self._owes_snapshot(holding):
-            self.leaving.save(holding, now)
+            self._save(holding, now)
         else:
             return
         self._file(holding.room_id)
 
+    def _save(self, holding: Holding, now: float) -> None:
+        """Save a room that stays where it is; for a deep snapshot what it lacks is brought here first."""
+        brief = holding.brief
+        holding.brief = brief and not holding.owed_deep
+        if holding.owed_deep and holding.tier is Tier.BACKGROUND:
+            self._up(holding, Tier.BACKGROUND, Tier.ACTIVE, now)
+        elif brief and not holding.brief:
+            self.load(holding)
+        else:
+            self.leaving.save(holding, now)
+
     def _owes_snapshot(self, holding: Holding) -> bool:
-        """Whether the configuration is newer than the snapshot: a load that is cut short would miss it."""
-        newer = holding.config_seq > holding.snapshot_seq and self._house.logged
+        """Whether a configuration, or as many entries as a load reads half of, came after the snapshot."""
+        newer = holding.owed_seq > holding.snapshot_seq and self._house.logged
         return newer and holding.kept is None and holding.saving is None and holding.idle
 
     # -- up ----------------------------------------------------------------------------------------------------------
@@ -190,7 +202,7 @@ class Tiering:
         packed = (
             holding.packed.snapshot if holding.packed is not None and self._is_enough(holding.packed, tier) else b""
         )
-        limit = _TAIL * house.limits.messages(tier)
+        limit = _TAIL * house.limits.active_messages
         house.out.append(LoadSnapshot(holding.room_id, holding.load_id, tier, packed or None, limit))
 
     def _is_enough(self, cached: CachedRoom, tier: Tier) -> bool:

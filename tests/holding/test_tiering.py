@@ -22,9 +22,10 @@ from roomstate.effects import (
     TierChanged,
 )
 from roomstate.image import RoomImage
+from roomstate.model import User
 from roomstate.position import Position, Token
 from roomstate.sync.feed import Missing
-from roomstate.updates import ModerationConfigChanged, ReactionAdded, RoomConfigChanged, TypingChanged
+from roomstate.updates import ModerationConfigChanged, ReactionAdded, RoomConfigChanged, TypingChanged, UserJoined
 from tests.holding.world import Host, NaiveStore, Shelf, added, message, update_ids
 
 LIMITS = Limits(active_messages=10, background_messages=3)
@@ -257,6 +258,62 @@ def test_a_configuration_applies_at_every_tier(tier: str) -> None:
     again.settled("enter", "w", "rust")
     assert again.rooms.view("rust").config == config
     again.check()
+
+
+@pytest.mark.parametrize("tier", ["active", "background", "cached", "unloaded"])
+def test_however_long_a_room_is_written_to_its_log_beyond_the_snapshot_stays_short(tier: str) -> None:
+    world = World()
+    world.settled("enter", "v", "rust")
+    world.settled("publish", "rust", UserJoined(User("ada")))
+    if tier == "background":
+        world.settled("follow", "v", "rust")
+    elif tier != "active":
+        world.settled("leave", "v", "rust")
+    if tier == "unloaded":
+        world.settled("demote", "rust")
+    for number in range(90):
+        world.post(f"m{number}")
+        shelf = world.store.rooms["rust"]
+        saved = max((image.position.seq for image in shelf.images.values()), default=0)
+        assert max(shelf.log) - saved < LIMITS.active_messages
+    assert world.rooms.tier("rust").name == tier.upper() or tier == "unloaded"
+    again = World(store=world.store)  # as after a crash: nobody was asked to go down
+    again.settled("enter", "w", "rust")
+    assert again.ids() == world.ids()[-10:] if tier == "active" else again.ids()
+    assert [user.id for user in again.rooms.view("rust").members] == ["ada"]
+    again.check()
+
+
+@pytest.mark.parametrize("more", [1, 15])
+def test_a_brief_promotion_takes_nothing_from_the_next_whole_one(more: int) -> None:
+    world = World()
+    world.settled("enter", "v", "rust")
+    world.settled("publish", "rust", UserJoined(User("ada")))
+    world.post(*(f"m{number}" for number in range(8)))
+    world.settled("disconnect", "v")
+    world.post("n1", "n2")  # the room is promoted from a brief snapshot now
+    world.settled("promote", "rust", load_history=False, load_users=False)
+    world.post(*(f"o{number}" for number in range(more)))
+    world.settled("demote", "rust")
+    world.settled("enter", "v", "rust")
+    assert len(world.ids()) == 10
+    assert [user.id for user in world.rooms.view("rust").members] == ["ada"]
+    world.check()
+
+
+def test_a_snapshot_that_is_owed_waits_until_the_log_has_all_that_it_would_hold() -> None:
+    world = World()
+    world.settled("enter", "v", "rust")
+    world.post(*(f"m{number}" for number in range(9)))
+    world.do("publish", "rust", added("m9"))
+    assert SaveSnapshot not in kinds(world.do("publish", "rust", added("m10")))
+    world.host.carry_out("rust")
+    world.host.answer()  # m9 is in the log, m10 on its way
+    assert SaveSnapshot not in kinds(world.host.drain())
+    world.host.settle()
+    (saved,) = [one for one in world.host.drain() if isinstance(one, SaveSnapshot)]
+    assert saved.image.position.seq == 11
+    world.check()
 
 
 def test_a_restart_goes_on_in_the_same_epoch_only_where_everything_is_logged() -> None:
