@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Final, TypeAlias, overload
 
 from roomstate.effects import Deliver, Effect, Event, FetchMessages, Recovered, SaveFailed
-from roomstate.errors import InvalidValue, StoreUnavailable
+from roomstate.errors import InvalidValue, RoomStateError, StoreUnavailable
 from roomstate.host.ports import STORING, Codec, codec_for, perform
 from roomstate.host.readings import Readings
 from roomstate.host.steady import Steady
@@ -115,12 +115,17 @@ class SyncHost(Readings):
             left.append(item)
 
     def _answer(self, request_id: int, work: Callable[[], object]) -> None:
+        """Whatever a store, a codec or a source raises, or answers that cannot be: the manager keeps what it holds."""
         try:
             result = work()
-        except Exception as error:  # whatever a store, a codec or a source raises: the manager keeps what it holds
-            self._todo.extend(self.manager.fail(request_id, error))
+        except Exception as error:
+            outputs = self.manager.fail(request_id, error)
         else:
-            self._todo.extend(self.manager.complete(request_id, result))
+            try:
+                outputs = self.manager.complete(request_id, result)
+            except RoomStateError as error:
+                outputs = self.manager.fail(request_id, error)
+        self._todo.extend(outputs)
 
     # -- the manager's verbs -----------------------------------------------------------------------------------------
 

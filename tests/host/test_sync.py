@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from roomstate.effects import Appended, Deliver, FetchMessages, Head, LogEntry, Recovered, SaveFailed, TierChanged
 from roomstate.errors import InvalidValue, StoreFull, StoreUnavailable
@@ -15,6 +17,7 @@ from roomstate.manager import RoomStateManager
 from roomstate.model import Count, Message, Status, Tier
 from roomstate.residency.prediction import RecencyPredictor
 from roomstate.residency.warming import Warmer
+from roomstate.snapshot import SnapshotCodec
 from roomstate.store import MemoryStore, SQLiteStore
 from roomstate.sync.envelope import of_image
 from roomstate.updates import MessageAdded
@@ -223,6 +226,31 @@ def test_what_a_port_raises_loses_nothing() -> None:
     host.publish("rust", said(2))
     assert told == [0, 2]
     assert host.view("rust").durable == 2
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"seqs": (3, 2, 1)}, {"seqs": (1, 2, 30)}, {"seqs": ()}, {"held_after": 9}, {"room_id": "go"}]
+)
+def test_a_snapshot_whose_positions_go_backwards_costs_its_room_only(wrong: dict[str, Any]) -> None:
+    """And so does one that contradicts itself in other ways, or is of another room; the log is as it was."""
+    clock, store = Clock(), MemoryStore()
+    with SyncHost(store=store, clock=clock) as host:
+        host.enter("ada", "rust")
+        for number in (1, 2, 3):
+            host.publish("rust", said(number))
+        image = structs.replace(host.manager.image("rust"), **wrong)
+    store = MemoryStore()
+    store.append("rust", image.position.epoch, [LogEntry(seq, seq, said(seq)) for seq in (1, 2, 3)])
+    store.save_snapshot("rust", Tier.ACTIVE, Head(image.position, 3), SnapshotCodec().encode(image))
+    host = SyncHost(store=store, clock=clock)
+    host.enter("ada", "rust")
+    host.enter("ada", "c")
+    assert (host.view("rust").status, host.view("c").status) == (Status.ERROR, Status.READY)
+    assert len(store.read("rust")) == 3
+    store.delete("rust")
+    clock.now += 100
+    host.tick()
+    assert host.view("rust").status is Status.READY
 
 
 def test_a_rejected_verb_changes_nothing() -> None:
