@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -38,10 +39,9 @@ class Wire:
         """A message that carries ``mark``."""
         return json.dumps({"id": mark, "user": "u", "content": content, "timestamp": SENT_AT})
 
-    def read(self, raw: str) -> str | None:
-        """The mark in what came; None where it is no message."""
-        start = raw.find('"id": "')
-        return None if start < 0 else raw[start + 7 : raw.index('"', start + 7)]
+    def read(self, raw: str) -> list[str]:
+        """The marks in what came, one for each message."""
+        return re.findall(r'"id": ?"([^"]*)', raw)
 
 
 class Ours(Wire):
@@ -55,11 +55,8 @@ class Ours(Wire):
         update = {"kind": "message_added", "message": message}
         return json.dumps({"room_state_send": {"room_id": room, "client_id": mark, "update": update}})
 
-    def read(self, raw: str) -> str | None:
-        if not raw.startswith('{"room_state_sync"'):
-            return None
-        start = raw.find('"added_messages":[{"id":"')
-        return None if start < 0 else raw[start + 25 : raw.index('"', start + 25)]
+    def read(self, raw: str) -> list[str]:
+        return super().read(raw) if raw.startswith('{"room_state_sync"') else []
 
 
 class SocketIO(Wire):
@@ -76,8 +73,8 @@ class SocketIO(Wire):
     def write(self, room: str, mark: str, content: str = TEXT) -> str:
         return "42" + json.dumps(["say", super().write(room, mark, content)])
 
-    def read(self, raw: str) -> str | None:
-        return super().read(raw.replace('\\"', '"')) if raw.startswith("42") else None
+    def read(self, raw: str) -> list[str]:
+        return super().read(raw.replace('\\"', '"')) if raw.startswith("42") else []
 
 
 WIRES: dict[str, Wire] = {"ours": Ours(), "socketio": SocketIO()}
@@ -108,14 +105,12 @@ class Crowd:
     async def listen(self, number: int, room: str, socket: ClientConnection) -> None:
         """Take note of what comes. The first `ROOMS` clients are the senders: their own message is no delivery."""
         async for raw in socket:
-            mark = self.wire.read(str(raw))
-            if mark is None:
-                continue
-            if number < ROOMS:
-                self.own[room].release()
-                continue
-            self.deliveries += 1
-            self.delays.append(time.perf_counter() - float(mark.split("-")[0]))
+            for mark in self.wire.read(str(raw)):
+                if number < ROOMS:
+                    self.own[room].release()
+                    continue
+                self.deliveries += 1
+                self.delays.append(time.perf_counter() - float(mark.split("-")[0]))
 
     async def say(self, room: str, socket: ClientConnection, number: int) -> None:
         await socket.send(self.wire.write(room, f"{time.perf_counter():.7f}-{room}-{number}"))
@@ -172,10 +167,15 @@ async def latency(crowd: Crowd, pid: int) -> dict[str, Any]:
     return quantiles(crowd.delays)
 
 
-async def throughput(crowd: Crowd, pid: int) -> dict[str, Any]:
+async def single(crowd: Crowd, pid: int) -> dict[str, Any]:
+    """`throughput` with one message at a time in each room."""
+    return await throughput(crowd, pid, 1)
+
+
+async def throughput(crowd: Crowd, pid: int, window: int = WINDOW) -> dict[str, Any]:
     """Deliveries for each CPU second of the server, when all rooms are as busy as they can be."""
     for room in crowd.own:
-        crowd.own[room] = asyncio.Semaphore(WINDOW)
+        crowd.own[room] = asyncio.Semaphore(window)
     senders = crowd.sockets[:ROOMS]
     await asyncio.gather(*(crowd.flood(room, socket, WARM_S) for room, socket in senders))
     crowd.deliveries, before, start = 0, spent(pid), time.perf_counter()
@@ -249,7 +249,7 @@ async def caught_up(socket: ClientConnection, room: str, last: str) -> dict[str,
     return {"told": told, "resyncs": jumps, "right": right}
 
 
-JOBS = {"latency": latency, "throughput": throughput, "slow": slow}
+JOBS = {"latency": latency, "throughput": throughput, "single": single, "slow": slow}
 
 
 async def main(kind: str, port: int, job: str, pid: int) -> None:

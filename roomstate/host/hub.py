@@ -114,7 +114,7 @@ class Hub:
             raise InvalidValue(f"room {room_id!r}", f"another stream of {stream.viewer!r} brings it")
         self.interest(stream.viewer, stream.user, room_id, tier)
         if channel is None:
-            channel = self._channels[room_id] = Channel(room_id, self.bounds.withheld_s)
+            channel = self._channels[room_id] = Channel(room_id, self.bounds.withheld_s, self.now)
             self._beats.set(room_id, self._time() + self._jitter() * self.bounds.heartbeat_s)
             self._set_beat()
         channel.attach(stream)
@@ -193,17 +193,17 @@ class Hub:
 
     def withheld(self, span: Withheld) -> str:
         """Return a span as text."""
-        return self._channels[span.room_id].withheld(span, self.now())
+        return self._channels[span.room_id].withheld(span)
 
     # -- what happens ------------------------------------------------------------------------------------------------
 
     def deliver(self, item: Deliver) -> None:
-        """Give an update to those who listen to its room. O(listeners)."""
+        """Give an update to those who listen to its room; see `Channel`. O(listeners)."""
         channel = self._channels.get(item.room_id)
         if channel is None:
             return
         try:
-            channel.deliver(item, self.now(), self._ordinal(channel, item))
+            channel.deliver(item, self._ordinal(channel, item))
         except RoomStateError:  # a host's own message class: what it holds now cannot be written
             _log.exception("an update could not be written", extra={"room": item.room_id, "position": item.seq})
 
@@ -233,7 +233,7 @@ class Hub:
         channel, progress = self._channels.get(room_id), self.manager.progress(room_id)
         if channel is not None and progress is not None and self.manager.tier(room_id) >= Tier.BACKGROUND:
             head = self.manager.head(room_id)
-            channel.cover(head.position.epoch, head.position.seq, self.now(), head.ordinal)
+            channel.cover(head.position.epoch, head.position.seq, head.ordinal)
 
     def changed(self, room_id: str) -> None:
         """Let the streams that a room keeps waiting look again. O(those)."""
@@ -294,5 +294,5 @@ class Hub:
                 stream.beat(room_id)
             progress = self.manager.progress(room_id)
             if progress is not None and progress.epoch and self.manager.tier(room_id) >= Tier.BACKGROUND:
-                channel.heartbeat(self.manager.head(room_id), self.now())
+                channel.heartbeat(self.manager.head(room_id))
         self._set_beat()

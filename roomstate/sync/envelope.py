@@ -62,6 +62,7 @@ __all__ = [
     "of_missing",
     "of_update",
     "of_withheld",
+    "written",
 ]
 
 
@@ -222,10 +223,15 @@ _encode = Encoder().encode
 
 def encode(envelope: Envelope) -> bytes:
     """Return ``envelope`` as JSON. O(size). Raises ``InvalidValue`` for values that JSON cannot carry."""
+    return written("envelope", {"room_state_sync": envelope})
+
+
+def written(where: str, value: object) -> bytes:
+    """Return ``value`` as JSON. O(size). Raises ``InvalidValue``, which names ``where``, for what JSON cannot carry."""
     try:
-        return _encode({"room_state_sync": envelope})
+        return _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidValue("envelope", f"cannot be written as JSON: {error}") from None
+        raise InvalidValue(where, f"cannot be written as JSON: {error}") from None
 
 
 def decode(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Envelope:

@@ -8,14 +8,14 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.json import Decoder, Encoder
+from msgspec.json import Decoder
 
 from roomstate.errors import InvalidValue, Malformed, RoomStateError
 from roomstate.model import Id, Seq
 from roomstate.position import Token
 from roomstate.room.reduce import check_update
 from roomstate.sync.checking import MAX_ENVELOPE, UNREADABLE, as_bytes, check_said, refused
-from roomstate.sync.envelope import AnyEnvelope, Envelope, checked
+from roomstate.sync.envelope import AnyEnvelope, Envelope, checked, written
 from roomstate.updates import NotificationAdded, Update
 
 __all__ = ["Ack", "ErrorFrame", "Frame", "Interest", "Request", "Send", "decode_frame", "named", "of_error"]
@@ -28,8 +28,6 @@ MAX_NAMED: Final = 1 << 14
 
 Told: TypeAlias = Annotated[str, Meta(max_length=MAX_TOLD)]
 
-_encode = Encoder().encode
-
 
 class _Frame(Struct, frozen=True, omit_defaults=True):
     """What all frames share: how they are written."""
@@ -38,10 +36,7 @@ class _Frame(Struct, frozen=True, omit_defaults=True):
 
     def to_json(self) -> str:
         """Return the frame as JSON. O(size). Raises ``InvalidValue`` for values that JSON cannot carry."""
-        try:
-            return _encode({self.NAME: self}).decode()
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise InvalidValue(self.NAME, f"cannot be written as JSON: {error}") from None
+        return written(self.NAME, {self.NAME: self}).decode()
 
 
 class _Resumes(_Frame, frozen=True):

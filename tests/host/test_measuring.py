@@ -43,6 +43,7 @@ def test_connections_queues_and_deliveries_are_counted() -> None:
                 await anext(stream)
                 for number in range(3):
                     await host.publish("rust", said(number))
+                    await asyncio.sleep(0)
                 now = told(host)
                 assert (now["host_connections"][()], now["host_streams"][()]) == (1, 1)
                 assert now["host_queued_items"][()] == 3
@@ -74,6 +75,7 @@ def test_a_slow_client_is_counted() -> None:
                 await anext(stream)
                 for number in range(9):
                     await host.publish("rust", said(number))
+                    await asyncio.sleep(0)
                 for _ in range(3):
                     await anext(stream)
             assert told(host)["host_resyncs"] == {("slow",): 1}

@@ -382,6 +382,7 @@ def test_a_slow_viewer_is_brought_up_again_and_costs_the_others_nothing() -> Non
                 await slow.next()
                 for number in range(1, 31):
                     await host.publish("rust", said(number))
+                await asyncio.sleep(0.1)
                 assert len(stream.queue) == 1
                 assert len(quick.contents()) == 30
                 await slow.next()
@@ -579,6 +580,63 @@ def test_the_number_of_connections_is_bounded_and_they_end_with_the_host() -> No
     run(main)
 
 
+def test_messages_of_one_turn_of_the_loop_are_told_together() -> None:
+    async def main() -> None:
+        async with host_of() as host, client_of(host) as (_, client), client_of(host, viewer="v2") as (leaving, other):
+            await asyncio.sleep(1)
+            for number in (1, 2, 3):
+                await host.publish("rust", said(number))
+            await host.publish("rust", MessageEdited("m2", "better"))  # what is no message keeps its place
+            await host.publish("rust", said(4))
+            await host.publish("rust", said(5))
+            await leaving.leave("rust")
+            await host.publish("rust", said(6))
+            await asyncio.sleep(0.1)
+            spans = [(each.previous, each.sequence_number) for each in client.seen[1:]]
+            assert spans == [(0, 3), (3, 4), (4, 6), (6, 7)]
+            assert [each.ordinal for each in client.seen[1:]] == [3, 3, 5, 6]
+            assert client.token() == host.manager.token("rust")
+            assert client.contents() == contents(host)
+            assert client.rooms.view("rust").messages[1].content == "better"
+            assert other.types == ["BULK_SYNC"], "who has left is given nothing more"
+
+    run(main)
+
+
+def test_messages_are_told_together_only_as_long_as_they_are_small() -> None:
+    async def main() -> None:
+        async with host_of() as host, client_of(host) as (_, client):
+            await asyncio.sleep(1)
+            for number in range(40):
+                await host.publish("rust", said(number, content="x" * (10_000 if number == 20 else 100)))
+            await asyncio.sleep(0.1)
+            sizes = [each.sequence_number - each.previous for each in client.seen[1:]]
+            assert sum(sizes) == 40
+            assert len(sizes) < 10
+            assert (20, 21) in [(each.previous, each.sequence_number) for each in client.seen], "a long one goes alone"
+            assert client.contents() == contents(host)
+
+    run(main)
+
+
+def test_one_who_comes_while_messages_wait_to_be_told_gets_each_once() -> None:
+    async def main() -> None:
+        async with host_of() as host, client_of(host) as (_, client):
+            await asyncio.sleep(1)
+            await host.publish("rust", said(1))
+            async with host.connect("late") as connection, connection.subscribe("rust") as stream:
+                await host.publish("rust", said(2))
+                late = Client(stream)
+                await late.next()
+                await host.publish("rust", said(3))
+                await late.next()
+                assert (late.types, late.contents()) == (["BULK_SYNC", "DELTA_UPDATE"], contents(host))
+            await asyncio.sleep(0.1)
+            assert client.contents() == contents(host)
+
+    run(main)
+
+
 def test_an_update_that_cannot_be_written_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Own:
         id, user, timestamp = "m1", "bob", Message("1", "2", "3").timestamp
@@ -598,10 +656,15 @@ def test_an_update_that_cannot_be_written_is_logged(caplog: pytest.LogCaptureFix
                 own.extra = {"x": object()}
                 return outputs
 
+            await host.publish("rust", said(0))
             host.manager.publish = spoiling  # type: ignore[method-assign]
             await host.publish("rust", MessageAdded(own))
+            host.manager.publish = publish  # type: ignore[method-assign]
+            await host.publish("rust", said(2))
+            await host.publish("rust", said(3))
             await asyncio.sleep(1)
-            assert client.types == ["BULK_SYNC"]
+            assert client.types == ["BULK_SYNC"] + 3 * ["DELTA_UPDATE"], "none is told beyond the hole with others"
+            assert client.contents() == ["m0", "m2", "m3"]
 
     run(main)
     assert "could not be written" in caplog.text
