@@ -91,7 +91,8 @@ class Loaded(Struct, frozen=True):
 
     The entries are consecutive and oldest first, and end at ``head``, the end of the log (None: no such room). They
     begin right after the image's position, or later where that would be more than were asked for: what lies between
-    is then not held, and the room says so.
+    is then not held, and the room says so. They may begin earlier, even before the image's messages: those then come
+    from the log.
     """
 
     head: Head | None = None

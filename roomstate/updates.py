@@ -25,6 +25,7 @@ from roomstate.model import (
 )
 
 __all__ = [
+    "ABOUT_MESSAGES",
     "EPHEMERAL",
     "KINDS",
     "LOGGED",
@@ -201,4 +202,6 @@ LOGGED: tuple[type[Struct], ...] = (
 EPHEMERAL: tuple[type[Struct], ...] = (PresenceChanged, TypingChanged, ReceiptRead, NotificationAdded)
 SETTINGS = (RoomConfigChanged, ModerationConfigChanged, StreamStatusChanged)
 """What holds until it is told again: nothing that comes later would make up for one that was lost."""
+ABOUT_MESSAGES = (MessageAdded, MessageEdited, MessageRemoved, ReactionAdded, ReactionRemoved)
+"""What a window of messages can be made of again."""
 KINDS: tuple[type[Struct], ...] = LOGGED + EPHEMERAL

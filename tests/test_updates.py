@@ -8,7 +8,7 @@ from hypothesis import given
 
 from roomstate import updates as module
 from roomstate.model import as_message
-from roomstate.updates import EPHEMERAL, KINDS, LOGGED, SETTINGS, MessageAdded, Update
+from roomstate.updates import ABOUT_MESSAGES, EPHEMERAL, KINDS, LOGGED, SETTINGS, MessageAdded, Update
 from tests.room import strategies
 
 decode = msgspec.json.Decoder(Update).decode
@@ -19,7 +19,8 @@ def test_the_union_the_kinds_and_the_module_agree() -> None:
     assert (*LOGGED, *EPHEMERAL) == KINDS
     assert len(set(KINDS)) == len(KINDS) == 16
     assert set(SETTINGS) < set(LOGGED)
-    groups = ("EPHEMERAL", "KINDS", "LOGGED", "SETTINGS", "Update")
+    assert set(ABOUT_MESSAGES) < set(LOGGED)
+    groups = ("ABOUT_MESSAGES", "EPHEMERAL", "KINDS", "LOGGED", "SETTINGS", "Update")
     assert {getattr(module, name) for name in module.__all__ if name not in groups} == set(KINDS)
 
 

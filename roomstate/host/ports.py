@@ -157,6 +157,8 @@ def _load(effect: LoadSnapshot, store: RoomStore | None, codec: Codec) -> Loaded
     if cut or (head is not None and _ends(image, entries) < head.position.seq):  # a newer snapshot bridges the hole
         image = _decode(effect.room_id, store.load_snapshot(effect.room_id, Tier.CACHED), codec) or image
         entries = _tail(effect, store, head, image)
+    if effect.tier is Tier.ACTIVE and image is not None and image.tier != Tier.ACTIVE.name:
+        entries = _further(effect, store, head, image) or entries
     return Loaded(head, image, entries)
 
 
@@ -186,6 +188,12 @@ def _check_room(room_id: str, found: str) -> None:
 def _ends(image: RoomImage | None, entries: Sequence[LogEntry]) -> int:
     """How far an image and what follows it reach."""
     return entries[-1].seq if entries else image.position.seq if image else 0
+
+
+def _further(effect: LoadSnapshot, store: RoomStore, head: Head | None, image: RoomImage) -> tuple[LogEntry, ...]:
+    """The newest entries, if they reach further back than a brief image's messages do; else none."""
+    entries = _tail(effect, store, head, None)
+    return entries if entries and entries[0].seq <= image.held_after else ()
 
 
 def _tail(effect: LoadSnapshot, store: RoomStore, head: Head | None, image: RoomImage | None) -> tuple[LogEntry, ...]:

@@ -18,7 +18,7 @@ from roomstate.room.reduce import MakeMessage, apply, made
 from roomstate.room.roster import Roster
 from roomstate.room.states import ActiveRoom, BackgroundRoom, Digest, Limits, LiveRoom
 from roomstate.room.timeline import Timeline
-from roomstate.updates import MessageAdded
+from roomstate.updates import ABOUT_MESSAGES, MessageAdded
 
 __all__ = ["check_image", "demoted", "empty", "image_of", "promoted", "rebuilt", "room_of"]
 
@@ -157,11 +157,19 @@ def rebuilt(
     """Return the room that ``image`` and the log ``entries`` after it describe, at the tier of ``blank``. O(n).
 
     ``blank`` is what stands where there is no image: an empty room, of the log's epoch. Entries that do not join the
-    image begin a window of their own: what the image says of messages and members is then left out.
+    image begin a window of their own: what the image says of messages and members is then left out. Where they reach
+    further back than the image's messages, messages come from them alone.
     """
+    entries = tuple(entries)
     room = blank if image is None else room_of(image, blank.tier, limits, make)
+    told = room.head  # what is not about messages is known up to here
+    if image is not None and entries and _reaches_back(image, entries[0], limits):
+        room = _reaching_back(room, blank, entries[0], limits)
     for entry in entries:
         if entry.seq <= room.head:
+            continue
+        if entry.seq <= told and not isinstance(entry.update, ABOUT_MESSAGES):
+            room.head = entry.seq
             continue
         if entry.seq != room.head + 1:
             room = _cut(room, blank, entry, limits)
@@ -172,6 +180,19 @@ def rebuilt(
         room.head = entry.seq  # also where the entry repeats a message, and holds nothing
     room.epoch = blank.epoch
     return room
+
+
+def _reaches_back(image: RoomImage, entry: LogEntry, limits: Limits) -> bool:
+    """Whether a log from ``entry`` on has more messages than ``image``, none of which its digest has summed up."""
+    return entry.seq <= image.held_after and (limits.digest is None or entry.seq == image.floor + 1)
+
+
+def _reaching_back(room: LiveRoom, blank: LiveRoom, entry: LogEntry, limits: Limits) -> LiveRoom:
+    """Return a room that begins right before ``entry``, and has all that ``room`` has but its messages."""
+    fresh = _cut(room, blank, entry, limits)
+    fresh.roster = room.roster
+    fresh.timeline.bury(room.timeline.tombstones)
+    return fresh
 
 
 def _cut(room: LiveRoom, blank: LiveRoom, entry: LogEntry, limits: Limits) -> LiveRoom:

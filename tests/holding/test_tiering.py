@@ -301,6 +301,20 @@ def test_a_brief_promotion_takes_nothing_from_the_next_whole_one(more: int) -> N
     world.check()
 
 
+def test_who_looks_at_a_room_that_was_only_followed_sees_what_the_log_has() -> None:
+    world = World()
+    world.settled("follow", "v", "rust")
+    world.settled("publish", "rust", RoomConfigChanged(RoomConfig(emote_only=True)))
+    world.post(*(f"m{number}" for number in range(8)))
+    world.settled("disconnect", "v")
+    world.post("m8")
+    assert world.rooms.tier("rust") is Tier.CACHED
+    world.settled("enter", "v", "rust")
+    assert world.ids() == [f"m{number}" for number in range(9)]
+    assert world.rooms.view("rust").config.emote_only
+    world.check()
+
+
 def test_a_snapshot_that_is_owed_waits_until_the_log_has_all_that_it_would_hold() -> None:
     world = World()
     world.settled("enter", "v", "rust")

@@ -139,6 +139,9 @@ class NaiveStore:
         if image is not None and entries and entries[0].seq > image.position.seq + 1:  # cut: the newest image is better
             image = self.best(shelf, Tier.CACHED)
             entries = self.tail(shelf, image, effect.limit)
+        if effect.tier is Tier.ACTIVE and image is not None and image.tier != "ACTIVE":
+            further = self.tail(shelf, None, effect.limit)
+            entries = further if further and further[0].seq <= image.held_after else entries
         return Loaded(self.head(shelf), image, entries)
 
     def tail(self, shelf: Shelf, image: RoomImage | None, limit: int) -> tuple[LogEntry, ...]:

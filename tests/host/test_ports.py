@@ -135,6 +135,16 @@ def test_a_deep_snapshot_is_preferred_though_it_is_older() -> None:
     assert load(store, Tier.BACKGROUND) == Loaded(head(9), image(8, Tier.BACKGROUND), batch(9, 10))
 
 
+def test_a_log_that_reaches_further_back_than_a_brief_snapshot_is_read_for_who_looks() -> None:
+    store = store_with(9)
+    perform(SaveSnapshot("a", 1, image(8, Tier.BACKGROUND, first=7)), store, CODEC)
+    brief = image(8, Tier.BACKGROUND, first=7)
+    assert load(store) == Loaded(head(9), brief, batch(1, 10))
+    assert load(store, limit=5) == Loaded(head(9), brief, batch(5, 10))
+    assert load(store, limit=3) == Loaded(head(9), brief, batch(9, 10))
+    assert load(store, Tier.BACKGROUND) == Loaded(head(9), brief, batch(9, 10))
+
+
 def test_a_log_with_a_hole_begins_after_it() -> None:
     store = store_with(4, ACTIVE=3, BACKGROUND=8)
     assert load(store) == Loaded(head(8), image(8, Tier.BACKGROUND), ())  # the log does not reach the head

@@ -14,6 +14,7 @@ from roomstate.errors import InvalidValue
 from roomstate.image import RoomImage
 from roomstate.model import EMPTY, Annotation, Marker, Message, Notification, RoomConfig, Tier, User
 from roomstate.position import Gap, Position
+from roomstate.room.digest import MessageDigest
 from roomstate.room.passage import check_image, demoted, empty, image_of, promoted, rebuilt, room_of
 from roomstate.room.reduce import Outcome, apply
 from roomstate.room.states import ActiveRoom, LiveRoom
@@ -92,6 +93,40 @@ def test_an_image_and_the_log_after_it_are_the_room(tier: Tier, given: list[Upda
     back = rebuilt(image, log, room(tier), NOW, LIMITS)
     back.check()
     assert timeless(back) == timeless(live)
+
+
+@settings(max_examples=200)
+@given(given=st.lists(updates, max_size=25), at=st.integers(0, 25), begin=st.integers(0, 25))
+def test_a_log_that_reaches_further_back_than_a_brief_image_gives_the_messages(
+    given: list[Update], at: int, begin: int
+) -> None:
+    live = room()
+    log = fill(live, [update for update in given if type(update) in LOGGED])
+    brief = rebuilt(None, log[:at], room(Tier.BACKGROUND), NOW, LIMITS)
+    begin = min(begin, at, len(log))
+    back = rebuilt(image_of(brief, 0.0), log[begin:], room(), NOW, LIMITS)
+    back.check()
+    after = min(begin, brief.held_after)
+    both = zip(live.timeline.seqs(), live.timeline.messages(), strict=True)
+    newer = [(seq, held) for seq, held in both if seq > after]
+    assert list(zip(back.timeline.seqs(), back.timeline.messages(), strict=True)) == newer
+    notes, found = live.timeline.annotations, back.timeline.annotations
+    assert all(found.get(held.id) == notes.get(held.id) for _, held in newer)
+    assert (back.head, back.floor, back.config, back.moderation) == (live.head, 0, live.config, live.moderation)
+
+
+def test_messages_that_a_digest_has_summed_up_are_not_brought_back() -> None:
+    limits = structs.replace(LIMITS, digest=MessageDigest)
+    log = [LogEntry(seq, seq, MessageAdded(message(f"m{seq}", second=seq))) for seq in range(1, 9)]
+    brief = rebuilt(None, log, empty("room", "epoch", Tier.BACKGROUND, limits), NOW, limits)
+    image = image_of(brief, 0.0)
+    assert len(image.messages) == limits.background_messages < 6
+    for begin, held in ((0, 8), (2, limits.background_messages)):
+        back = rebuilt(image, log[begin:], empty("room", "epoch", Tier.ACTIVE, limits), NOW, limits)
+        back.check()
+        assert len(back.timeline) == min(held, limits.active_messages)
+        assert isinstance(back.digest, MessageDigest)
+        assert back.digest.messages + len(back.timeline) == 8
 
 
 @given(st.lists(updates, max_size=25))
