@@ -160,13 +160,13 @@ class Timeline(Window, eq=False, gc=False):
 
     def remove(self, message_id: str) -> MessageLike | None:
         """Take a message out and leave a tombstone, held or not; return the message, or None. O(n) where it is held."""
+        self.settle()
         message = self.withdraw(message_id)
         self.bury((message_id,))
         return message
 
     def withdraw(self, message_id: str) -> MessageLike | None:
         """Take a held message out without a tombstone; it still counts in `ordinal`. As `remove`."""
-        self.settle()  # else an older one that waits to be swept out would be held again
         message = self.get(message_id)
         if message is not None:
             self._take(message)
@@ -187,6 +187,7 @@ class Timeline(Window, eq=False, gc=False):
     def _take(self, message: MessageLike) -> int:
         """Take a held message out; it still counts in `ordinal`. Return its position."""
         self._weigh()
+        self._sweep(self._start)  # else one that waits to be swept out would be held again
         head, index = self.head, self._index(message.id)
         self._fix_seqs()
         seq = self._seqs[index]

@@ -274,6 +274,15 @@ def test_taking_a_message_out_brings_none_back_that_waits_to_be_swept_out(bury: 
     timeline.check()
 
 
+def test_moving_a_message_brings_none_back_that_waits_to_be_swept_out() -> None:
+    timeline = Timeline(3, by_time=True)
+    for number in range(1, 5):
+        timeline.insert(message(f"m{number}", second=number), number)
+    timeline.replace(message("m4", second=0))
+    assert [held.id for held in timeline] == ["m4", "m2", "m3"]
+    timeline.check()
+
+
 def test_an_annotation_of_what_is_not_held_is_not_kept() -> None:
     timeline = filled(1)
     assert not timeline.annotate("m9", NOTE)
