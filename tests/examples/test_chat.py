@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import socket
@@ -22,6 +23,7 @@ from typing import Any
 import pytest
 
 import roomstate
+from tests.export.lint import lint
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "chat"
 VECTORS = sorted((Path(roomstate.__file__).parent / "testing" / "vectors").glob("*.json"))
@@ -45,10 +47,44 @@ def test_the_page_s_replica_passes_the_conformance_vectors() -> None:
     assert done.stdout.endswith(" 0 failed\n")
 
 
+PAIRS = [
+    *(("ink", "bg"), ("ink", "panel"), ("ink", "own"), ("ink", "alert-bg"), ("soft", "bg"), ("soft", "panel")),
+    *(("accent", "bg"), ("accent", "panel"), ("accent", "own"), ("on-accent", "accent"), ("panel", "alert")),
+    *(("alert", "bg"), ("alert", "alert-bg"), ("pending", "bg"), ("pending", "pending-bg"), ("soft", "line")),
+]
+
+
+def luminance(colour: str) -> float:
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_of_the_page_can_be_read(scheme: str) -> None:
+    style = (EXAMPLE / "static" / "style.css").read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): #([0-9a-f]{6});", light + (dark if scheme == "dark" else "")))
+    for text, ground in PAIRS:
+        low, high = sorted((luminance(colours[text]), luminance(colours[ground])))
+        assert (high + 0.05) / (low + 0.05) >= 4.5 or (text, ground) == ("soft", "line"), (text, ground)
+
+
+BOUNDED = """
+import ast, sys
+sys.path.insert(0, sys.argv[1])
+import server, uvicorn
+from roomstate.host import HostBounds
+app = server.create_app(sys.argv[3], bounds=HostBounds(**ast.literal_eval(sys.argv[4])))
+uvicorn.run(app, port=int(sys.argv[2]), log_level="warning")
+"""
+
+
 class Server:
     """The example in a process of its own, on a port that it keeps through restarts."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **bounds: float) -> None:
+        self.bounds = bounds
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -62,7 +98,10 @@ class Server:
 
     def start(self) -> None:
         command = [sys.executable, str(EXAMPLE / "server.py"), "--port", str(self.port), "--store", str(self.store)]
-        self.process = subprocess.Popen([*command, "--idle", "5"])
+        command += ["--idle", "5"]
+        if self.bounds:
+            command = [sys.executable, "-c", BOUNDED, str(EXAMPLE), str(self.port), str(self.store), repr(self.bounds)]
+        self.process = subprocess.Popen(command)
         for _ in range(200):
             try:
                 urllib.request.urlopen(self.url, timeout=1).close()
@@ -116,6 +155,11 @@ class Person:
     def message(self, text: str) -> Any:
         return self.page.locator("#messages li", has=self.page.locator(".body", has_text=text))
 
+    def does(self, text: str, what: str, times: int = 1) -> None:
+        self.message(text).hover()
+        for _ in range(times):
+            self.message(text).get_by_role("button", name=what).click()
+
     def row(self, room: str) -> str:
         return str(self.page.inner_text(f'#room-list [data-room="{room}"]'))
 
@@ -140,9 +184,17 @@ class Person:
             assert time.monotonic() < deadline, f"{room} is {self.tier(room)}"
             time.sleep(0.05)
 
+    def fits(self) -> None:
+        """Nothing is wider than the window, so that nothing has to be scrolled sideways."""
+        assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert self.page.evaluate(
+            "document.querySelector('#messages').scrollWidth <= document.querySelector('#messages').clientWidth"
+        )
+
     def picture(self, name: str) -> None:
         folder = os.environ.get("ROOMSTATE_SCREENSHOTS")
         if folder:
+            self.page.wait_for_timeout(1500)  # what has moved in the panel fades
             self.page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
@@ -172,10 +224,11 @@ def tell_the_story(server: Server, ada: Person, bob: Person) -> None:
     bob.waits_to_see(seen)
 
     # edit, remove, react
-    ada.page.once("dialog", lambda dialog: dialog.accept("good evening"))
-    ada.message("good morning").get_by_role("button", name="Edit this message").click()
-    ada.message("<img").get_by_role("button", name="Remove this message").click()
-    ada.message("hello ada").get_by_role("button", name="React with +1").click()
+    ada.does("good morning", "Edit this message")
+    ada.page.fill(".editing textarea", "good evening")
+    ada.page.press(".editing textarea", "Enter")
+    ada.does("<img", "Remove this message", times=2)
+    ada.does("hello ada", "React with +1")
     seen = ["good evening", "hello ada"]
     ada.waits_to_see(seen)
     bob.waits_to_see(seen)
@@ -190,13 +243,21 @@ def tell_the_story(server: Server, ada: Person, bob: Person) -> None:
     assert ada.page.inner_text("#title") == "rust"
     bob.say("are you there @ada?")
     bob.say("I will wait")
+    for person in (ada, bob):
+        person.fits()
     ada.waits_for_row("lobby", "2", "@1")
     bob.picture("phone-room")
     ada.page.keyboard.press("Alt+ArrowUp")
     seen += ["are you there @ada?", "I will wait"]
     ada.waits_to_see(seen)
     assert "@" not in ada.row("lobby")
+    bob.page.click("#back")
+    bob.go("films")
+    bob.say("have you seen it, @ada?")
+    ada.waits_for_row("films", "1", "@1")
     ada.picture("desktop")
+    bob.page.click("#back")
+    bob.go("lobby")
 
     # the panel follows: nobody has looked at rust for a while
     ada.waits_for_tier("rust", "background", "cached")
@@ -236,3 +297,88 @@ def tell_the_story(server: Server, ada: Person, bob: Person) -> None:
     assert sorted(ada.sees()[len(seen) :]) == ["into the void", "me too"]
     ada.waits_for_tier("lobby", "active")
     ada.picture("desktop-after-restart")
+
+
+@pytest.mark.browser
+@needs_browser
+def test_what_is_refused_for_its_rate_is_shown_and_can_be_sent_again(tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    running = Server(tmp_path, frames_per_s=4, frame_burst=8)  # less than the page asks for as it opens
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            ada = Person(browser, running, "ada", viewport={"width": 390, "height": 800})
+            ada.page.click("#show-state")
+            ada.page.locator("#state-client .ready").nth(4).wait_for()  # all five rooms were brought
+            ada.page.click("#hide-state")
+            ada.go("lobby")
+            wanted = [f"in a hurry {number}" for number in range(15)]
+            for text in wanted:
+                ada.say(text)
+            ada.page.wait_for_selector("li.failed .note:text('too many at once')")
+            ada.fits()
+            ada.picture("phone-refused")
+            deadline = time.monotonic() + WAIT_MS / 1000
+            while sorted(ada.sees()) != sorted(wanted) or ada.page.locator("#messages li.pending").count():
+                assert time.monotonic() < deadline, ada.sees()
+                for again in ada.page.get_by_role("button", name="Send again").all()[:1]:
+                    again.click()
+                ada.page.wait_for_timeout(300)
+            assert ada.errors == []
+            browser.close()
+    finally:
+        running.stop()
+
+
+@pytest.mark.browser
+@needs_browser
+def test_long_words_right_to_left_texts_and_many_rooms_fit(tmp_path: Path) -> None:
+    from playwright.sync_api import sync_playwright
+
+    running = Server(tmp_path)
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+            people = [
+                Person(browser, running, "a" * 32, viewport={"width": 320, "height": 600}, color_scheme="dark"),
+                Person(browser, running, "\u0639\u0645\u0631", viewport={"width": 1280, "height": 800}),
+            ]
+            people[0].go("lobby")
+            texts = [
+                "w" * 500,
+                "https://example.org/" + "long/" * 60,
+                "\u0645\u0631\u062d\u0628\u0627 " * 30,
+                "two\n\nlines",
+            ]
+            for text in texts:
+                people[0].say(text)
+            for person in people:
+                person.waits_to_see([text.strip() for text in texts])
+                person.fits()
+            assert people[1].page.locator("#messages a").get_attribute("href") == texts[1]
+            direction = "getComputedStyle(document.querySelectorAll('#messages .text')[2]).direction"
+            assert people[1].page.evaluate(direction) == "rtl"
+            people[1].page.focus("#messages")  # by keyboard: to the last message, and to what may be done to it
+            people[1].page.keyboard.press("End")
+            people[1].page.keyboard.press("Tab")
+            people[1].page.keyboard.press("Enter")
+            people[0].page.wait_for_selector(".reactions button")
+            assert [person.errors for person in people] == [[], []]
+            browser.close()
+    finally:
+        running.stop()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(bool(missing) and not os.environ.get("ROOMSTATE_BROWSER"), reason=f"no {missing}")
+def test_the_example_tells_prometheus_what_it_does(server: Server) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    with urllib.request.urlopen(server.url + "metrics", timeout=10) as answer:
+        assert answer.headers["content-type"].startswith("text/plain")
+        text = answer.read().decode()
+    assert lint(text) == []
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert families["roomstate_host_connections"].samples[0].value == 0
+    assert {sample.labels["port"] for sample in families["roomstate_host_answering"].samples} >= {"store"}
