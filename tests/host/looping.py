@@ -7,6 +7,8 @@ import selectors
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 START = 1_000_000.0
@@ -50,6 +52,28 @@ class FakeLoop(asyncio.SelectorEventLoop):
 
     def _less_busy(self, future: Any) -> None:
         self.busy -= 1
+
+
+def _uvloop() -> asyncio.AbstractEventLoop:
+    loop: asyncio.AbstractEventLoop = pytest.importorskip("uvloop").new_event_loop()
+    return loop
+
+
+LOOPS = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(_uvloop, id="uvloop")]
+"""Real loops: what is parametrised by them takes its time, and says that a host depends on none of them."""
+
+
+def run_on(new_loop: Callable[[], asyncio.AbstractEventLoop], main: Coroutine[Any, Any, T], most_s: float = 30.0) -> T:
+    """Run a coroutine on a loop of that kind, in at most so many seconds; no task may be left."""
+
+    async def checked() -> T:
+        async with asyncio.timeout(most_s):
+            result = await main
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return result
+
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(checked())
 
 
 def clock() -> float:

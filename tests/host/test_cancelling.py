@@ -16,11 +16,12 @@ from roomstate.model import Message, Tier
 from roomstate.store import MemoryStore
 from roomstate.sync.frames import Interest, Request, Send
 from roomstate.updates import MessageAdded, MessageEdited
-from tests.host.looping import CancelAt, FakeLoop
+from tests.host.looping import LOOPS, CancelAt, FakeLoop
 from tests.host.test_room_host import Authority, Flaky
 from tests.host.test_viewers import host_of, said
 
 Scenario = Callable[[RoomHost], Coroutine[Any, Any, None]]
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
 
 async def verbs(host: RoomHost) -> None:
@@ -139,7 +140,7 @@ SCENARIOS: list[tuple[Scenario, Callable[[], dict[str, Any]], int]] = [
 ]
 
 
-def attempt(scenario: Scenario, options: dict[str, Any], at: int) -> tuple[int, bool]:
+def attempt(scenario: Scenario, options: dict[str, Any], at: int, loop: NewLoop = FakeLoop) -> tuple[int, bool]:
     """Run a scenario, cancelled at its n-th pause; how many pauses there were, and whether it came to its end."""
 
     async def main() -> tuple[int, bool]:
@@ -155,7 +156,7 @@ def attempt(scenario: Scenario, options: dict[str, Any], at: int) -> tuple[int, 
         check(host)
         return driven.pauses, ended is None
 
-    with asyncio.Runner(loop_factory=FakeLoop) as runner:
+    with asyncio.Runner(loop_factory=loop) as runner:
         return runner.run(main())
 
 
@@ -183,6 +184,28 @@ def test_cancelled_at_any_await_it_leaves_nothing(
         pauses, ended = attempt(scenario, options(), at)
         assert at < 500
     assert pauses == at - 1 >= least
+    check_threads()
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize(
+    ("scenario", "options", "least"),
+    [SCENARIOS[0], SCENARIOS[1], SCENARIOS[3]],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+def test_so_it_is_on_real_loops(
+    loop: NewLoop, scenario: Scenario, options: Callable[[], dict[str, Any]], least: int
+) -> None:
+    at, ended = 0, False
+    while not ended:
+        at += 1
+        _, ended = attempt(scenario, options(), at, loop)
+    assert at > least
+    check_threads()
+
+
+def check_threads() -> None:
+    """No thread of a host's is left, a moment after."""
     left = [thread for thread in threading.enumerate() if thread.name.startswith("roomstate store")]
     for thread in left:
         thread.join(5)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -14,6 +14,7 @@ from roomstate.host import HostBounds, RoomHost, SocketLink
 from roomstate.host.link import LATER_S, MAX_AGAIN
 from roomstate.model import Echo
 from roomstate.sync.frames import Ack
+from tests.host.looping import LOOPS, run_on
 
 
 class Wire:
@@ -90,19 +91,28 @@ class Ends:
         return [message.content for message in self.client.view("rust").messages]
 
 
-def played(story: Any, **bounds: float) -> None:
-    async def play() -> None:
-        async with Ends(**bounds) as ends:
-            await story(ends)
+Play = Callable[..., None]
 
-    asyncio.run(asyncio.wait_for(play(), 30))
+
+@pytest.fixture(params=LOOPS)
+def played(request: pytest.FixtureRequest) -> Play:
+    """Plays a story between two ends, on each kind of loop."""
+
+    def play(story: Any, **bounds: float) -> None:
+        async def main() -> None:
+            async with Ends(**bounds) as ends:
+                await story(ends)
+
+        run_on(request.param, main())
+
+    return play
 
 
 def post(name: str) -> MessageAdded:
     return MessageAdded(Message(name, "bob", name))
 
 
-def test_what_is_missed_and_what_is_written_meanwhile_come_together_again() -> None:
+def test_what_is_missed_and_what_is_written_meanwhile_come_together_again(played: Play) -> None:
     async def story(ends: Ends) -> None:
         await ends.server.publish("rust", post("one"))
         await ends.client.enter("me", "rust", user="ada")  # before there is a socket
@@ -121,7 +131,7 @@ def test_what_is_missed_and_what_is_written_meanwhile_come_together_again() -> N
     played(story)
 
 
-def test_a_lost_acknowledgement_does_not_lose_or_double_what_was_sent() -> None:
+def test_a_lost_acknowledgement_does_not_lose_or_double_what_was_sent(played: Play) -> None:
     async def story(ends: Ends) -> None:
         await ends.client.enter("me", "rust", user="ada")
         wire = await ends.call()
@@ -138,7 +148,7 @@ def test_a_lost_acknowledgement_does_not_lose_or_double_what_was_sent() -> None:
     played(story)
 
 
-def test_nonsense_ends_nothing_and_a_refusal_says_whether_to_try_again() -> None:
+def test_nonsense_ends_nothing_and_a_refusal_says_whether_to_try_again(played: Play) -> None:
     async def story(ends: Ends) -> None:
         await ends.client.enter("me", "rust", user="ada")
         wire = await ends.call()
@@ -167,7 +177,7 @@ async def _swallow(text: str) -> None:
     """Send nowhere."""
 
 
-def test_a_room_that_is_left_is_not_asked_for_again() -> None:
+def test_a_room_that_is_left_is_not_asked_for_again(played: Play) -> None:
     async def story(ends: Ends) -> None:
         await ends.client.enter("me", "rust", user="ada")
         await ends.call()
@@ -181,7 +191,7 @@ def test_a_room_that_is_left_is_not_asked_for_again() -> None:
     played(story)
 
 
-def test_what_was_written_offline_comes_in_the_order_in_which_it_was_written() -> None:
+def test_what_was_written_offline_comes_in_the_order_in_which_it_was_written(played: Play) -> None:
     async def story(ends: Ends) -> None:
         await ends.client.enter("me", "rust", user="ada")
         await ends.call()
@@ -198,7 +208,7 @@ def test_what_was_written_offline_comes_in_the_order_in_which_it_was_written() -
     played(story)
 
 
-def test_an_acknowledgement_counts_for_its_room_only() -> None:
+def test_an_acknowledgement_counts_for_its_room_only(played: Play) -> None:
     async def story(ends: Ends) -> None:
         for room in ("rust", "go"):
             await ends.client.enter("me", room, user="ada")
@@ -235,7 +245,7 @@ class _Breaks:
             yield text
 
 
-def test_a_socket_that_breaks_while_sending_leaves_no_answer_that_nobody_reads() -> None:
+def test_a_socket_that_breaks_while_sending_leaves_no_answer_that_nobody_reads(played: Play) -> None:
     async def story(ends: Ends) -> None:
         complaints: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda loop, context: complaints.append(context))
@@ -251,7 +261,7 @@ def test_a_socket_that_breaks_while_sending_leaves_no_answer_that_nobody_reads()
     played(story)
 
 
-def test_a_new_socket_takes_over_from_one_that_has_not_ended_yet() -> None:
+def test_a_new_socket_takes_over_from_one_that_has_not_ended_yet(played: Play) -> None:
     async def story(ends: Ends) -> None:
         await ends.client.enter("me", "rust", user="ada")
         old = await ends.call()
@@ -269,7 +279,7 @@ def test_a_new_socket_takes_over_from_one_that_has_not_ended_yet() -> None:
     played(story)
 
 
-def test_a_link_with_more_rooms_than_it_may_ask_for_at_once_is_brought_all_of_them() -> None:
+def test_a_link_with_more_rooms_than_it_may_ask_for_at_once_is_brought_all_of_them(played: Play) -> None:
     rooms = [f"room {number}" for number in range(14)]
 
     async def story(ends: Ends) -> None:
@@ -285,7 +295,7 @@ def test_a_link_with_more_rooms_than_it_may_ask_for_at_once_is_brought_all_of_th
     played(story, frames_per_s=50, frame_burst=5)
 
 
-def test_what_is_refused_for_its_rate_is_sent_again_and_an_end_of_interest_is_told_again() -> None:
+def test_what_is_refused_for_its_rate_is_sent_again_and_an_end_of_interest_is_told_again(played: Play) -> None:
     async def story(ends: Ends) -> None:
         for room in ("rust", "go"):
             await ends.client.enter("me", room, user="ada")
@@ -303,7 +313,9 @@ def test_what_is_refused_for_its_rate_is_sent_again_and_an_end_of_interest_is_to
     played(story, frames_per_s=20, frame_burst=5)
 
 
-def test_a_room_that_is_refused_is_asked_for_again_only_where_that_may_help(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_room_that_is_refused_is_asked_for_again_only_where_that_may_help(
+    played: Play, caplog: pytest.LogCaptureFixture
+) -> None:
     refusal = '{"room_state_error": {"room_id": "%s", "code": "%s", "where": "w", "reason": "r", "retryable": %s}}'
 
     async def story(ends: Ends) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.host.looping import LOOPS, run_on
 
 pytest.importorskip("starlette")
 
@@ -101,8 +103,9 @@ def test_the_quick_start_is_short() -> None:
     assert len(code) <= 25
 
 
+@pytest.mark.parametrize("loop", LOOPS)
 def test_the_quick_start_serves_two_clients_and_a_third_that_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -135,9 +138,8 @@ def test_the_quick_start_serves_two_clients_and_a_third_that_comes_back(
             assert host.stats().viewers == 1
             await ada.leave()
             assert host.stats().viewers == 0
-        assert asyncio.all_tasks() == {asyncio.current_task()}
 
-    asyncio.run(main())
+    run_on(loop, main())
 
     async def again() -> None:
         app = made_app()
@@ -147,7 +149,7 @@ def test_the_quick_start_serves_two_clients_and_a_third_that_comes_back(
             assert [message["content"] for message in image["messages"]] == ["hi bob", "still there?", "hi"]
             await ada.leave()
 
-    asyncio.run(again())
+    run_on(loop, again())
 
 
 @pytest.mark.parametrize("frame", [{"text": json.dumps(send(1))}, {"bytes": b"\x00"}])
@@ -165,4 +167,4 @@ def test_a_client_that_is_gone_before_its_answer_or_sends_bytes_raises_nothing(
             ada.incoming.put_nowait({"type": "websocket.receive", **frame})
             await asyncio.wait_for(ada.task, 10)
 
-    asyncio.run(story())
+    run_on(asyncio.new_event_loop, story())
