@@ -136,13 +136,12 @@ class Stream(AsyncIterator[str]):
 
     async def __anext__(self) -> str:
         while self._open:
-            if self.queue or self._ready or self._due:
-                text = self._next()
-                if text is not None:
-                    self.given += 1
-                    return text
-            else:
-                self._waiter = asyncio.get_running_loop().create_future()
+            text = self._next()
+            if text:
+                self.given += 1
+                return text
+            if text is None:
+                self._waiter = self._loop.create_future()
                 try:
                     await self._waiter
                 finally:
@@ -152,32 +151,30 @@ class Stream(AsyncIterator[str]):
         raise StopAsyncIteration
 
     def _next(self) -> str | None:
-        """Return what comes next, or None where there is nothing yet."""
-        if self._ready:
-            return self._ready.popleft()
-        if self._due and self._bring_up():
+        """Return what comes next: "" where that is nothing to give, None where nothing is there yet."""
+        if self._ready or (self._due and self._bring_up()):
             return self._ready.popleft()
         entry = self.queue.pop()
         if entry is None:
             return None
         if isinstance(entry, Resync):
             self._resync(entry.room_id)
-            return None
+            return ""
         part = self._parts.get(entry.room_id)
         if part is None or part.behind:
-            return None  # the room has left, or all of it will come
+            return ""  # the room has left, or all of it will come
         return self._text(entry, part)
 
-    def _text(self, entry: Item | Withheld, part: _Part) -> str | None:
-        """Return an entry as text; None for one that was given already."""
+    def _text(self, entry: Item | Withheld, part: _Part) -> str:
+        """Return an entry as text; "" for one that was given already."""
         if isinstance(entry, Item):
             if not entry.key:
                 if entry.seq <= part.seq:
-                    return None
+                    return ""
                 part.seq = entry.seq
             return entry.data.decode()
         if entry.upto <= part.seq:
-            return None
+            return ""
         part.seq = entry.upto
         return self._hub.withheld(entry)
 
@@ -213,6 +210,7 @@ class Stream(AsyncIterator[str]):
         if self._open:
             raise InvalidValue("stream", "is entered already")
         self._connection.opened(self)
+        self._loop = asyncio.get_running_loop()
         self._open = self._entered = True
         if self._first is not None:
             try:

@@ -198,12 +198,12 @@ class Subscriber:
         if not self._queue:
             return None
         entry = self._queue.popleft()
+        if type(entry) is Item and self._limit and not entry.key and len(entry.data) <= SLOT:
+            return entry
         if isinstance(entry, Resync):
             self._marked = self._marked[1:]
-        elif not self._limit or type(entry) is not Item or entry.key or len(entry.data) > SLOT:
-            self._take_off(entry)
         else:
-            return entry
+            self._take_off(entry)
         self._relimit()
         return entry
 
