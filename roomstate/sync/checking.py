@@ -111,10 +111,10 @@ def check_said(where: str, update: Update) -> None:
     """Raise a `ProtocolError` for host's fields or times in ``update`` that could not be kept. O(size)."""
     for name in ("message", "user", "notification", "config"):
         part = getattr(update, name, None)
-        if isinstance(part, Mapping):
-            _check_kept(f"{where}.{name}", part)
-        elif isinstance(part, Struct):
+        if isinstance(part, Struct):
             _check_items(f"{where}.{name}", (part,))
+        elif part is not None and isinstance(part, Mapping):
+            _check_kept(f"{where}.{name}", part)
     _check_items(where, (update,))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from msgspec.json import Decoder
 
 from roomstate.errors import InvalidValue, Malformed, RoomStateError
@@ -159,7 +159,7 @@ def decode_frame(raw: bytes | str, max_bytes: int = MAX_ENVELOPE) -> Frame:
         outer = _decode(raw)
     except UNREADABLE as error:
         raise refused(error, "frame") from None
-    told: list[Any] = [value for name in AnyFrame.__struct_fields__ if (value := getattr(outer, name)) is not UNSET]
+    told: list[Any] = [value for value in structs.astuple(outer) if value is not UNSET]
     if len(told) != 1:
         raise Malformed("frame", f"must have one of {', '.join(AnyFrame.__struct_fields__)}, got {len(told)}")
     frame = told[0]
