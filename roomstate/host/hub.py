@@ -249,8 +249,11 @@ class Hub:
         key = (room_id, client_id)
         self._numbers.setdefault(key, 0)
         try:
-            outputs = self._carry(self.manager.publish(room_id, update), room_id, str(update.__struct_config__.tag))
+            outputs = self.manager.publish(room_id, update)
+            self._carry(outputs, room_id, str(update.__struct_config__.tag))
             for item in outputs:
+                if isinstance(item, Deliver) and item.seq and item.update is update:  # all are told already
+                    return Ack(room_id, client_id, client_id, item.audience.epoch, item.seq)
                 if isinstance(item, Misfit):
                     raise InvalidValue(f"room {room_id!r}", item.reason)
             progress = self.manager.progress(room_id)
