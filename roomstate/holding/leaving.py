@@ -40,10 +40,11 @@ class Leaving:
             image = _begun_at(image, room.held_after)
         if holding.brief:  # what it lacks is not to be lost from the deep one
             image = structs.replace(image, tier=Tier.BACKGROUND.name)
-        if holding.replica is not None or holding.echoes is not None:
-            fingerprint = holding.replica.fingerprint if holding.replica is not None else ""
-            image = structs.replace(image, pending=tuple(holding.echoes or ()), fingerprint=fingerprint)
-        return image if holding.cursor is None else structs.replace(image, cursor=holding.cursor)
+        if holding.cursor is not None:
+            image = structs.replace(image, cursor=holding.cursor)
+        if room.timeline.by_time and holding.replica is None:
+            return image
+        return structs.replace(image, pending=tuple(holding.echoes or ()), fingerprint=holding.fingerprint())
 
     def down(self, holding: Holding, target: Tier, now: float) -> None:
         """Move down as far as what must be safe allows; the rest follows when it is."""

@@ -84,6 +84,7 @@ class Holding(Struct, eq=False, gc=False):
     snapshot_seq: int = 0
     feed: RoomFeed | None = None
     feed_floor: int = 0
+    feed_mark: str = ""
     cursor: str | None = None
     replica: RoomReplica | None = None
     echoes: Echoes | None = None
@@ -116,8 +117,16 @@ class Holding(Struct, eq=False, gc=False):
     def feeding(self) -> RoomFeed:
         """Return the room's feed, making one where there is none. O(1)."""
         if self.feed is None:
-            self.feed = RoomFeed(self.feed_floor)
+            self.feed = RoomFeed(self.feed_floor, self.feed_mark)
         return self.feed
+
+    def fingerprint(self) -> str:
+        """Return that of the last entry of a live room, as far as it is known. O(log n)."""
+        assert self.room is not None
+        if self.replica is not None:
+            return self.replica.fingerprint
+        feed = self.feed if self.feed is not None else RoomFeed(self.feed_floor, self.feed_mark)
+        return feed.token(self.room, self.room.head).fingerprint
 
     def keep(self, entry: LogEntry) -> None:
         """Add an entry to those that the log has not confirmed. O(1)."""

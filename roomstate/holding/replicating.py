@@ -229,7 +229,7 @@ class Replicating:
         if not self._house.replica or room is None or holding.kept is not None or holding.apart:
             return
         if isinstance(room, ActiveRoom) and not holding.brief:
-            whole = bool(room.gaps) or not room.roster.complete or len(room.timeline) < room.timeline.ordinal
+            whole = bool(room.gaps) or not room.roster.complete
         else:
             whole = False
         self._ask(holding, now, whole=whole)

@@ -158,7 +158,7 @@ class Tiering:
         room = holding.room = empty(holding.room_id, epoch, target, self._house.limits, head=seq, ordinal=ordinal)
         room.floor = 0
         holding.informed = False
-        holding.feed, holding.feed_floor = None, seq
+        holding.feed, holding.feed_floor, holding.feed_mark = None, seq, ""
         for entry in holding.undurable:
             self._apply_entry(room, entry, now)
             if not isinstance(entry.update, MessageAdded):
@@ -305,7 +305,9 @@ class Tiering:
         joined = image is not None and (not entries or entries[0].seq <= image.position.seq + 1)
         floor = entries[0].seq - 1 if entries else 0
         holding.feed = None
-        holding.feed_floor = image.position.seq if image is not None and joined else floor
+        holding.feed_floor, holding.feed_mark = floor, ""
+        if image is not None and joined:
+            holding.feed_floor, holding.feed_mark = image.position.seq, image.fingerprint
         seq = holding.feed_floor
         for entry in entries:
             if entry.seq > seq and not isinstance(entry.update, MessageAdded):

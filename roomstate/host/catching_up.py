@@ -65,7 +65,7 @@ def caught_up(
 def told(image: RoomImage, seq: int, user: str = "") -> RoomImage | None:
     """Return ``image`` as of ``seq``, or None where more than new messages has happened since. O(messages).
 
-    Of the read markers it keeps ``user``'s.
+    Of the read markers it keeps ``user``'s. Cut off, it has no fingerprint: `token` of the manager has it.
     """
     head = image.position.seq
     if head <= seq:
@@ -87,6 +87,7 @@ def told(image: RoomImage, seq: int, user: str = "") -> RoomImage | None:
         seqs=image.seqs[:cut],
         notifications=tuple(note for note in image.notifications if note.seq <= seq),
         markers={user: marker} if marker is not None else EMPTY,
+        fingerprint="",
     )
 
 

@@ -69,27 +69,31 @@ class SnapshotNeeded(Struct, frozen=True):
 def fingerprint(update: Update) -> str:
     """Return the equality hash of an entry: of what no later edit changes. O(id), of what is no new message O(size)."""
     if isinstance(update, MessageAdded):
-        told = f"{_ADDED}:{update.message.id}".encode("utf-8", "surrogatepass")
-    else:
-        told = _encode(update)
-    return f"{zlib.crc32(told):08x}"
+        return _of_message(update.message.id)
+    return f"{zlib.crc32(_encode(update)):08x}"
+
+
+def _of_message(message_id: str) -> str:
+    return f"{zlib.crc32(f'{_ADDED}:{message_id}'.encode('utf-8', 'surrogatepass')):08x}"
 
 
 class RoomFeed:
     """The updates of one room that were not new messages, newest last, each with when it came.
 
-    ``floor``: of what happened at or below it, the feed may lack something.
+    ``floor``: of what happened at or below it, the feed may lack something. ``mark`` is the fingerprint of the entry at
+    the floor, "" where that is not known.
 
     >>> feed = RoomFeed(floor=3)
     >>> feed.floor, len(feed)
     (3, 0)
     """
 
-    __slots__ = ("_bytes", "_entries", "floor", "max_age_s", "max_bytes", "max_entries")
+    __slots__ = ("_bytes", "_entries", "floor", "mark", "max_age_s", "max_bytes", "max_entries")
 
     def __init__(
         self,
         floor: int = 0,
+        mark: str = "",
         *,
         max_entries: int = MAX_ENTRIES,
         max_bytes: int = MAX_BYTES,
@@ -99,6 +103,7 @@ class RoomFeed:
             if not 0 < value < float("inf"):
                 raise InvalidValue(where, f"must be a finite number above 0, got {value!r}")
         self.floor: int = floor
+        self.mark: str = mark
         self.max_entries: int = max_entries
         self.max_bytes: int = max_bytes
         self.max_age_s: float = max_age_s
@@ -124,18 +129,18 @@ class RoomFeed:
         ):
             dropped = self._entries.popleft()[1]
             self._bytes -= _size(dropped)
-            self.floor = dropped.seq
+            self.floor, self.mark = dropped.seq, fingerprint(dropped.update)
 
     def token(self, room: LiveRoom, upto: int) -> Token:
         """Return the resume position of a copy of ``room`` that has come as far as ``upto``. O(log n)."""
-        update = self._at(room, upto)
-        return Token(room.epoch, upto, fingerprint(update) if update is not None else "")
+        return Token(room.epoch, upto, self._mark(room, upto))
 
     def since(self, room: LiveRoom, token: Token, upto: int, limit: int = MAX_MISSING) -> Missing | SnapshotNeeded:
         """Return what a copy at ``token`` lacks of ``(token.seq, upto]``, at most ``limit`` updates. O(answer + log n).
 
         ``upto`` is how far copies may know: the head, or the durable position where updates are told once they are
-        durable. A token without a fingerprint is taken at its word.
+        durable. A token without a fingerprint is taken at its word; one with a fingerprint is not where that cannot be
+        compared, because its entry is not held: it may be of what a store that failed over has lost.
         """
         reason = self._refusal(room, token, upto)
         if reason is not None:
@@ -155,10 +160,23 @@ class RoomFeed:
             return "ahead of the head"
         if token.seq < max(self.floor, room.held_after):
             return "below the floor"
-        update = self._at(room, token.seq) if token.fingerprint else None
-        if update is not None and fingerprint(update) != token.fingerprint:
+        if token.fingerprint and not self._matches(room, token):
             return "fingerprint differs"
         return None
+
+    def _matches(self, room: LiveRoom, token: Token) -> bool:
+        """Whether a token is of this log, as far as is known: its entry is here, or a message that was removed."""
+        mark = self._mark(room, token.seq)
+        if mark:
+            return mark == token.fingerprint
+        return any(_of_message(message_id) == token.fingerprint for message_id in room.timeline.tombstones)
+
+    def _mark(self, room: LiveRoom, seq: int) -> str:
+        """Return the fingerprint of the entry at ``seq``; "" where it is not known."""
+        if seq == self.floor and self.mark:
+            return self.mark
+        update = self._at(room, seq)
+        return fingerprint(update) if update is not None else ""
 
     def _at(self, room: LiveRoom, seq: int) -> Update | None:
         """Return the update at ``seq``, if it is held."""

@@ -178,7 +178,7 @@ class RoomReplica:
     def asks(self, request_id: int, room: LiveRoom, now: float) -> None:
         """Note that a request is put now for what ``room`` lacks. O(1)."""
         self.request_id, self._questions = request_id, self._questions + 1
-        self.asked_at, self.asked_from = now, room.position
+        self.asked_at, self.asked_from, self._kept = now, room.position, []
         if not isinstance(room, ActiveRoom):
             self.followed = request_id
 
@@ -205,8 +205,8 @@ class RoomReplica:
         return True
 
     def keep(self, envelope: Envelope) -> None:
-        """Keep an envelope that was applied while an image is on its way, which may not have it. O(1)."""
-        if self.whole and self.request_id and len(self._kept) < MAX_EARLY:
+        """Keep an envelope that was applied while an answer is on its way: an image may not have it. O(1)."""
+        if self.request_id and len(self._kept) < MAX_EARLY:
             self._kept.append(envelope)
 
     def fell_back(self, room: LiveRoom, seq: int, *, asked: bool) -> bool:
@@ -258,6 +258,7 @@ class RoomReplica:
         ahead = [waiting.envelope.sequence_number for waiting in kept if waiting.envelope.epoch == epoch]
         self.known = max([seq, *ahead])
         self.dropped += len(self._early) - len(kept)
+        self._kept = []
         self._retain(kept)
 
     # -- what is missing ---------------------------------------------------------------------------------------------

@@ -73,8 +73,19 @@ def _check_copy(world: World, replica: int, room_id: str) -> None:
         if echo.client_id in held:
             raise Diverged("twice", where, f"shows {echo.client_id} and its echo")
     book = world.ledger.books.get((room_id, image.position.epoch))
-    if book is not None and not book.forked:
+    if book is None or any(_is_prefix(earlier, image, held) for earlier in book.earlier):
+        return
+    if not book.earlier or manager.status(room_id) is Status.READY:  # else it is asking which log it is of
         _check_prefix(book, image, held, where)
+
+
+def _is_prefix(book: Book, image: RoomImage, held: dict[str, int]) -> bool:
+    """Whether a copy is as a log was that has fallen back since: its replica may not have heard of that."""
+    try:
+        _check_prefix(book, image, held, "")
+    except Diverged:
+        return False
+    return image.position.seq <= max(book.updates, default=0)
 
 
 def _check_prefix(book: Book, image: RoomImage, held: dict[str, int], where: str) -> None:

@@ -165,7 +165,7 @@ def _crash(world: World, event: Event) -> None:
     told = not (world.options.quiet and event.number % 2)
     if event.number < 120:
         world.lose_store()
-    elif event.number < 400 and world.options.failover:
+    elif event.number < 700 and world.options.failover:
         world.fall_back()
         told = True
     world.crash(0, told=told)
@@ -175,6 +175,13 @@ def _reboot(world: World, event: Event) -> None:
     if not world.options.keeps or event.number < 200:
         world.lose_shelf(event.node)
     world.crash(event.node)
+
+
+def _beat(world: World, event: Event) -> None:
+    """Time for heartbeats; and for what a store is copied to, which would take its place, to catch up with it."""
+    world.ends[0].beat()
+    if world.options.failover and event.number % 2:
+        world.back_up()
 
 
 def _clock(world: World, event: Event) -> None:
@@ -197,7 +204,7 @@ HAPPENINGS: Final[dict[str, Callable[[World, Event], None]]] = {
     "read": _read,
     "retry": _retry,
     "discard": _retry,
-    "beat": lambda world, event: world.ends[0].beat(),
+    "beat": _beat,
     "ping": lambda world, event: world.ends[event.node].beat(),
     "cut": _cut,
     "mend": _cut,

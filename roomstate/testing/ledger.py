@@ -18,7 +18,7 @@ __all__ = ["Book", "Ledger", "LedgerStore", "Witness"]
 
 
 class Book(Struct, eq=False):
-    """The log of one room in one epoch. ``forked``: it fell back once, and went on with other content.
+    """The log of one room in one epoch. Where it fell back, ``earlier`` has what it was each time, oldest first.
 
     ``read`` has the seqs after which it was read from the disk.
     """
@@ -27,7 +27,7 @@ class Book(Struct, eq=False):
     added: dict[str, int] = field(default_factory=dict)  # id -> the seq at which its message was added
     removed: dict[str, int] = field(default_factory=dict)  # id -> the seq at which it was removed first
     read: set[int] = field(default_factory=set)
-    forked: bool = False
+    earlier: tuple[Book, ...] = ()
 
     def write(self, seq: int, update: Update) -> None:
         """Write an entry down. O(1)."""
@@ -70,7 +70,7 @@ class Ledger:
     def promise(self, room_id: str, message_id: str) -> None:
         """Note that a client was told that its message is safe. A word from before a fall-back counts no more."""
         book = self.current(room_id)
-        if not book.forked or message_id in book.added or message_id in book.removed:
+        if not book.earlier or message_id in book.added or message_id in book.removed:
             self.acknowledged[room_id, message_id] = None
 
     def lose(self) -> None:
@@ -92,7 +92,8 @@ class Ledger:
         for room_id, epoch in self.epochs.items():
             head = heads.get(room_id, 0)
             old = self.book(room_id, epoch)
-            book = self.books[room_id, epoch] = Book(forked=old.forked or any(seq > head for seq in old.updates))
+            lost = any(seq > head for seq in old.updates)
+            book = self.books[room_id, epoch] = Book(earlier=(*old.earlier, old) if lost else old.earlier)
             book.read |= {after for after in old.read if after < head}
             for seq, update in old.updates.items():
                 if seq <= head:

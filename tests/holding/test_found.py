@@ -222,6 +222,45 @@ def sends(outputs: list[Any]) -> list[SendToAuthority]:
     return [each for each in outputs if isinstance(each, SendToAuthority)]
 
 
+def test_an_image_that_answers_a_token_and_was_overtaken_by_the_stream_is_taken() -> None:
+    pair = Pair().ready("a", "b")
+    fallen(pair, "a", "x")
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))
+    asked = pair.asked.pop()
+    answer = pair.answer(asked)  # an image: what lies at the token's seq is another message
+    pair.receive(pair.publish("y"))
+    assert pair.ids() == ["a", "b", "y"]
+    pair.take(pair.replica.complete(asked.request_id, answer))
+    pair.same()
+    assert pair.ids() == ["a", "x", "y"]
+
+
+def test_a_token_of_what_a_store_has_lost_is_refused_at_the_position_of_a_snapshot_too() -> None:
+    world = World()
+    world.settled("enter", "v", "rust")
+    world.post("m1", "m2")
+    token = world.rooms.token("rust")
+    world.settled("leave", "v", "rust")
+    world.settled("enter", "v", "rust")  # all that is left of m2's entry is what the snapshot says of it
+    for name in ("m1", "m2"):
+        world.settled("publish", "rust", MessageRemoved(name))
+    assert isinstance(world.rooms.since("rust", token), Missing)
+    assert world.rooms.since("rust", structs.replace(token, fingerprint="beef")) == SnapshotNeeded(
+        "fingerprint differs"
+    )
+
+
+def test_a_copy_whose_window_has_overflowed_resumes_from_its_token() -> None:
+    pair = Pair(replica={"limits": SMALL}, limits=SMALL).ready(*(f"m{number}" for number in range(60)))
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.publish("new")
+    pair.take(pair.replica.connected(ROOM))
+    assert [asked.token is not None for asked in pair.asked] == [True]
+    pair.settle()
+    pair.same()
+
+
 def test_what_waited_from_before_the_question_is_not_joined_to_the_answer() -> None:
     pair = Pair().ready("a", "b", "c")
     pair.publish("d")

@@ -13,7 +13,11 @@ from unittest import mock
 import pytest
 
 import roomstate
+from roomstate.position import Token
+from roomstate.room.states import LiveRoom
 from roomstate.room.timeline import Timeline
+from roomstate.sync.feed import RoomFeed
+from roomstate.sync.replica import RoomReplica
 from roomstate.testing.simulator import Failed, Simulator
 from tests.simulation.broken import BROKEN, replica_with
 
@@ -88,6 +92,21 @@ def first_found(simulators: Iterable[Simulator]) -> int:
 @pytest.mark.parametrize("part", BROKEN, ids=lambda part: part.__name__)
 def test_a_broken_replica_is_found_within_200_seeds(part: type) -> None:
     assert first_found(Simulator(seed, replica=replica_with(part)) for seed in range(200)) < 200
+
+
+def test_an_authority_that_believes_every_fingerprint_is_found_within_200_seeds() -> None:
+    """A store that fails over to an earlier state gives out the same numbers again, in the same epoch."""
+    with mock.patch.object(RoomFeed, "_matches", return_value=True):
+        assert first_found(Simulator(seed) for seed in range(200)) < 200
+
+
+def test_a_replica_without_fingerprints_is_found_within_200_seeds() -> None:
+    with mock.patch.object(RoomReplica, "token", _without_fingerprint):
+        assert first_found(Simulator(seed) for seed in range(200)) < 200
+
+
+def _without_fingerprint(replica: RoomReplica, room: LiveRoom) -> Token | None:
+    return Token(room.epoch, room.head) if room.epoch else None
 
 
 def test_copies_that_forget_what_was_removed_are_found_within_200_seeds() -> None:

@@ -84,6 +84,25 @@ def test_a_copy_that_shows_something_else_is_found_at_once(fault: str, fields: d
     assert caught.value.where == f"replica 1, {ROOM}"
 
 
+def test_a_copy_may_be_of_a_log_that_has_fallen_back_but_not_of_two_of_them() -> None:
+    world = world_of(*posts("p1", "p2", "p3"))
+    old = book(world)
+    world.ledger.fall_back({ROOM: 2})
+    check_copies(world)  # the replica has not heard of that
+    book(world).write(3, MessageAdded(Message("x3", "u", "other")))
+    book(world).write(4, MessageAdded(Message("x4", "u", "other")))
+    check_copies(world)
+    assert book(world).earlier == (old,)
+    image = world.manager(1).image(ROOM)
+    messages, position = (*image.messages, Message("x4", "u", "other")), structs.replace(image.position, seq=4)
+    mixed = doctored(1, messages=messages, seqs=(*image.seqs, 4), position=position, fingerprint="")
+    with mixed(world), pytest.raises(Diverged, match="misplaced"):
+        check_copies(world)
+    happen(world, Event("hang_up", node=1, number=1))  # STALE: it will ask which log it is of
+    with mixed(world):
+        check_copies(world)
+
+
 def test_a_gap_explains_what_is_missing() -> None:
     world = world_of(*posts("p1", "p2"))
     with doctored(1, messages=(), seqs=(), gaps=(Gap(0, 2),))(world):

@@ -128,6 +128,18 @@ def test_a_fingerprint_survives_an_edit_and_a_removal() -> None:
     assert isinstance(authority.since(token), Missing)
 
 
+def test_what_cannot_be_compared_is_not_believed() -> None:
+    """A store that failed over to an earlier state gives out the same numbers for other content."""
+    authority = Authority(max_entries=1)
+    authority.take(UserJoined(User("ada")))
+    _, token = authority.copy()
+    authority.take(UserJoined(User("bob")))  # the first entry is dropped; what it was is remembered
+    assert isinstance(authority.since(token), Missing)
+    assert authority.since(Token("e1", 1, "beef")) == SnapshotNeeded("fingerprint differs")
+    assert RoomFeed(2).since(authority.room, Token("e1", 2, "beef"), 2) == SnapshotNeeded("fingerprint differs")
+    assert isinstance(RoomFeed(2, "beef").since(authority.room, Token("e1", 2, "beef"), 2), Missing)
+
+
 def test_position_already_evicted_needs_a_snapshot() -> None:
     authority = Authority(Limits(active_messages=5))
     for n in range(20):

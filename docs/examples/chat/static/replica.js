@@ -56,7 +56,7 @@ export class RoomReplica {
   _unask() {
     this.request = null; // {id, token}: what the authority is being asked; token null asks for an image
     this.early = []; // {envelope, at}, by where they begin
-    this.kept = []; // applied while an image is on its way, which may not have them
+    this.kept = []; // applied while an answer is on its way: an image may not have them
     this.known = 0; // the last seq that the authority is known to have given out
     this.suspect = false; // there is reason to ask
     this.whole = false; // an image is wanted
@@ -108,7 +108,7 @@ export class RoomReplica {
   enter(now) {
     const rises = this.tier !== "ACTIVE";
     this.tier = "ACTIVE";
-    if (rises) this._ask(now, this.gapsHeld.length > 0 || !this.membersComplete || this.messages.length < this.ordinal);
+    if (rises) this._ask(now, this.gapsHeld.length > 0 || !this.membersComplete);
   }
 
   follow(now) {
@@ -248,7 +248,7 @@ export class RoomReplica {
     if (upto > before) {
       this.head = upto;
       this.fingerprint = envelope.fingerprint;
-      if (this.request && this.whole && this.kept.length < MAX_EARLY) this.kept.push(envelope);
+      if (this.request && this.kept.length < MAX_EARLY) this.kept.push(envelope);
     }
     if (envelope.ordinal !== null) this.ordinal = Math.max(this.ordinal, envelope.ordinal);
     this.changed += 1;
@@ -441,6 +441,7 @@ export class RoomReplica {
     this.whole ||= whole;
     if (this.stale || (!this.request && this.retryAt !== null)) return;
     this.earlyAt = null;
+    this.kept = [];
     this._lastRequest += 1;
     this.request = { id: this._lastRequest, token: this.whole ? null : this.token, from: `${this.head}:${this.epoch}`, head: this.head,
       at: now };
