@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from roomstate.effects import Audience, Deliver, Head
 from roomstate.host.joined import Joined
+from roomstate.host.listening import Listener
 from roomstate.model import Tier
 from roomstate.sync.envelope import encode, of_heartbeat, of_missing, of_update, of_withheld
 from roomstate.sync.feed import Missing, fingerprint
 from roomstate.sync.subscribers import Item, Subscriber, Withheld, fan_out, hears
 from roomstate.updates import MessageAdded, NotificationAdded, PresenceChanged, ReceiptRead, TypingChanged, Update
-
-if TYPE_CHECKING:
-    from roomstate.host.stream import Stream
 
 __all__ = ["Channel"]
 
@@ -35,7 +33,7 @@ class Channel:
     def __init__(self, room_id: str, withheld_s: float, clock: Callable[[], float]) -> None:
         self.room_id: str = room_id
         self.last: int = -1
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, Listener] = {}
         self.ordinals: dict[int, int] = {}  # of entries on their way to the log
         self._withheld_s, self._now = withheld_s, clock
         self._audience: Audience | None = None  # of whom the queues are
@@ -48,7 +46,7 @@ class Channel:
 
     # -- who listens -------------------------------------------------------------------------------------------------
 
-    def attach(self, stream: Stream) -> None:
+    def attach(self, stream: Listener) -> None:
         """Let a stream hear of the room. O(1)."""
         self.streams[stream.viewer] = stream
         self._audience = None

@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from roomstate.errors import (
     InvalidValue,
@@ -18,14 +18,12 @@ from roomstate.errors import (
     StoreUnavailable,
 )
 from roomstate.holding.interests import Allowance
+from roomstate.host.hub import Hub
 from roomstate.host.receiving import owned, stamped
 from roomstate.host.stream import Stream
 from roomstate.model import Tier
 from roomstate.position import Token
 from roomstate.sync.frames import Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame, named, of_error
-
-if TYPE_CHECKING:
-    from roomstate.host.hub import Hub
 
 __all__ = ["Authorize", "Connection"]
 

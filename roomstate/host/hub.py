@@ -15,9 +15,8 @@ from roomstate.holding.view import Progress
 from roomstate.host.bounds import HostBounds
 from roomstate.host.catching_up import caught_up
 from roomstate.host.channel import Channel
-from roomstate.host.connection import Connection
 from roomstate.host.driver import Outputs
-from roomstate.host.stream import Stream
+from roomstate.host.listening import Listener, Member
 from roomstate.manager import RoomStateManager
 from roomstate.model import Tier
 from roomstate.position import Token
@@ -57,8 +56,8 @@ class Hub:
         self.now: Callable[[], float] = clock
         self._carry, self._confirmed, self._jitter = carry, confirmed, jitter
         self._channels: dict[str, Channel] = {}
-        self._connections: dict[str, Connection] = {}
-        self._stuck: dict[str, dict[Stream, None]] = {}  # streams that a room keeps waiting
+        self._connections: dict[str, Member] = {}
+        self._stuck: dict[str, dict[Listener, None]] = {}  # streams that a room keeps waiting
         self._numbers: dict[tuple[str, str], int] = {}  # messages whose seq somebody waits for
         self._beats: Deadlines[str] = Deadlines()
         self._beat_timer: asyncio.TimerHandle | None = None
@@ -66,7 +65,7 @@ class Hub:
 
     # -- connections -------------------------------------------------------------------------------------------------
 
-    def admit(self, connection: Connection) -> None:
+    def admit(self, connection: Member) -> None:
         """Take a connection on. Raises ``InvalidValue`` for a viewer that is connected, ``TooManyRooms``."""
         viewer, most = connection.viewer, self.bounds.max_connections
         if not self._open:
@@ -78,7 +77,7 @@ class Hub:
         self._connections[viewer] = connection
         _log.debug("%s connects as %s", viewer, connection.user, extra={"viewer": viewer})
 
-    def dismiss(self, connection: Connection) -> None:
+    def dismiss(self, connection: Member) -> None:
         """Let a connection go, with every interest of its viewer."""
         del self._connections[connection.viewer]
         self._carry(self.manager.disconnect(connection.viewer))
@@ -95,7 +94,7 @@ class Hub:
             connection.close()
 
     @property
-    def connections(self) -> Collection[Connection]:
+    def connections(self) -> Collection[Member]:
         """Return who is connected."""
         return self._connections.values()
 
@@ -105,7 +104,7 @@ class Hub:
 
     # -- listening ---------------------------------------------------------------------------------------------------
 
-    def listen(self, stream: Stream, room_id: str, tier: Tier) -> None:
+    def listen(self, stream: Listener, room_id: str, tier: Tier) -> None:
         """Let a stream hear of a room, and its viewer be interested. Raises what the manager does; nothing is changed
         then.
         """
@@ -126,7 +125,7 @@ class Hub:
         verb = self.manager.enter if tier is Tier.ACTIVE else self.manager.follow
         self._carry(verb(viewer, room_id, user=user), room_id)
 
-    def unlisten(self, stream: Stream, room_id: str) -> None:
+    def unlisten(self, stream: Listener, room_id: str) -> None:
         """Let a stream hear of a room no more."""
         stuck = self._stuck.get(room_id, {})
         stuck.pop(stream, None)
@@ -148,7 +147,7 @@ class Hub:
     # -- catching up -------------------------------------------------------------------------------------------------
 
     def catch_up(
-        self, stream: Stream, room_id: str, tier: Tier, token: Token | str | None, answers: int | None
+        self, stream: Listener, room_id: str, tier: Tier, token: Token | str | None, answers: int | None
     ) -> tuple[Envelope, ...]:
         """Return what a viewer's copy lacks; () where that cannot be said now: `await_room` then."""
         if self.manager.interest(stream.viewer, room_id) < tier and not self._again(stream, room_id, tier):
@@ -173,7 +172,7 @@ class Hub:
             self.count("catch_up", envelopes[-1].message_type.lower())
         return envelopes
 
-    def _again(self, stream: Stream, room_id: str, tier: Tier) -> bool:
+    def _again(self, stream: Listener, room_id: str, tier: Tier) -> bool:
         """Renew an interest; False where that is refused for now."""
         try:
             self.interest(stream.viewer, stream.user, room_id, tier)
@@ -182,12 +181,12 @@ class Hub:
             return False
         return True
 
-    def renew(self, stream: Stream, room_id: str, tier: Tier) -> bool:
+    def renew(self, stream: Listener, room_id: str, tier: Tier) -> bool:
         """Renew a viewer's interest in a room; True where it had lapsed."""
         lapsed = self.manager.interest(stream.viewer, room_id) < tier
         return self._again(stream, room_id, tier) and lapsed
 
-    def await_room(self, stream: Stream, room_id: str) -> None:
+    def await_room(self, stream: Listener, room_id: str) -> None:
         """Let the stream look again when the room has changed."""
         self._stuck.setdefault(room_id, {})[stream] = None
 

@@ -6,24 +6,37 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
 from roomstate.errors import InvalidValue
+from roomstate.host.hub import Hub
 from roomstate.model import Tier
 from roomstate.position import Token
 from roomstate.sync.envelope import encode
 from roomstate.sync.subscribers import Item, Resync, Subscriber, Withheld
 
-if TYPE_CHECKING:
-    from roomstate.host.connection import Connection
-    from roomstate.host.hub import Hub
-
-__all__ = ["First", "Stream"]
+__all__ = ["First", "Owner", "Stream"]
 
 First: TypeAlias = tuple[str, Tier, Token | str | None]
 """The room that a stream begins with, at which tier, and since which token."""
+
+
+class Owner(Protocol):
+    """Whose a stream is: a `Connection`."""
+
+    viewer: str
+    user: str
+    rooms: dict[str, None]
+
+    def opened(self, stream: Stream) -> None:
+        """Take a stream on that has begun."""
+        ...
+
+    def closed(self, stream: Stream) -> None:
+        """Let a stream go that has ended."""
+        ...
 
 
 class _Part(Struct):
@@ -54,7 +67,7 @@ class Stream(AsyncIterator[str]):
     Leaving the block ends the viewer's interest in the rooms that the stream brought.
     """
 
-    def __init__(self, hub: Hub, connection: Connection, first: First | None) -> None:
+    def __init__(self, hub: Hub, connection: Owner, first: First | None) -> None:
         self.viewer: str = connection.viewer
         self.user: str = connection.user
         self.queue: Subscriber = Subscriber(connection.viewer, hub.bounds.max_items, hub.bounds.max_bytes)

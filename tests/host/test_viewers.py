@@ -330,7 +330,7 @@ def test_a_background_viewer_hears_what_matters_and_that_there_is_more() -> None
         async with host_of(MemoryStore()) as host:
             for number in range(1, 101):
                 await host.publish("rust", said(number))
-            async with client_of(host, user="bob", tier=Tier.BACKGROUND) as (_, client):
+            async with client_of(host, user="bob", tier=Tier.BACKGROUND) as (viewer, client):
                 await asyncio.sleep(1)
                 assert len(client.contents()) == 50
                 for number in range(101, 111):
@@ -348,7 +348,7 @@ def test_a_background_viewer_hears_what_matters_and_that_there_is_more() -> None
                 assert client.rooms.view("rust").info.user_count == 9
                 assert client.rooms.view("rust").notifications[-1].message_id == "m111"
                 assert client.token() == host.manager.token("rust")
-                await client.stream._connection.enter("rust")
+                await viewer.enter("rust")
                 await host.publish("rust", said(112))
                 await asyncio.sleep(1)
                 assert client.contents()[-1] == "m112"
