@@ -92,7 +92,7 @@ class Loaded(Struct, frozen=True):
     The entries are consecutive and oldest first, and end at ``head``, the end of the log (None: no such room). They
     begin right after the image's position, or later where that would be more than were asked for: what lies between
     is then not held, and the room says so. They may begin earlier, even before the image's messages: those then come
-    from the log.
+    from the log, and where it begins at 1 the members too.
     """
 
     head: Head | None = None

@@ -458,6 +458,28 @@ class ManagerMachine(RuleBasedStateMachine):
                 assert self.manager.view(room).config == self.configs.get(room, RoomConfig())
 
     @invariant()
+    def members_are_those_who_joined(self) -> None:
+        for holding in self.manager._house.live():
+            view = self.manager.view(holding.room_id)
+            if view.tier is not Tier.ACTIVE or holding.kept is not None or holding.waiting or not holding.epoch:
+                continue
+            there: dict[str, None] = {}
+            for _, update in sorted(self.numbered(holding.room_id).items()):
+                if isinstance(update, UserJoined):
+                    there.setdefault(update.user.id)
+                elif isinstance(update, UserLeft):
+                    there.pop(update.user_id, None)
+            if view.members_complete:
+                assert [user.id for user in view.members] == list(there)
+            elif self.durability != "none":
+                shelf = self.store.rooms[holding.room_id]
+                deep = shelf.images.get(Tier.ACTIVE)
+                known = deep.position.seq if deep is not None and deep.members_complete else 0
+                assert max(shelf.log, default=0) - known > 2 * LIMITS.active_messages, (
+                    "a load reads so much, and knows them"
+                )
+
+    @invariant()
     def deliveries_are_in_order_and_not_early(self) -> None:
         for item in self.host.drain():
             if isinstance(item, Deliver) and item.seq:

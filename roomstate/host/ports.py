@@ -191,9 +191,13 @@ def _ends(image: RoomImage | None, entries: Sequence[LogEntry]) -> int:
 
 
 def _further(effect: LoadSnapshot, store: RoomStore, head: Head | None, image: RoomImage) -> tuple[LogEntry, ...]:
-    """The newest entries, if they reach further back than a brief image's messages do; else none."""
+    """The newest entries, if they tell of messages or members that a brief image leaves out; else none."""
     entries = _tail(effect, store, head, None)
-    return entries if entries and entries[0].seq <= image.held_after else ()
+    return (
+        entries
+        if entries and entries[0].seq <= (image.held_after if image.members_complete else max(1, image.held_after))
+        else ()
+    )
 
 
 def _tail(effect: LoadSnapshot, store: RoomStore, head: Head | None, image: RoomImage | None) -> tuple[LogEntry, ...]:

@@ -39,8 +39,13 @@ def empty(
     if limits.digest is not None:
         _digest_into(room, limits.digest())
     if isinstance(room, ActiveRoom):
-        room.roster.complete = head == 0 and epoch != "" and not by_time
+        room.roster.complete = _has_begun(room)
     return room
+
+
+def _has_begun(room: LiveRoom) -> bool:
+    """Whether nothing is in the room's log yet."""
+    return room.head == 0 and room.epoch != "" and not room.timeline.by_time
 
 
 def _digest_into(room: LiveRoom, digest: Digest) -> None:
@@ -53,6 +58,7 @@ def promoted(room: LiveRoom, limits: Limits) -> ActiveRoom:
     """Return the ACTIVE room that shares all that ``room`` held; ``room`` is not to be used again. O(1)."""
     room.timeline.resize(limits.active_messages)
     active = ActiveRoom(**{name: getattr(room, name) for name in _SHARED})
+    active.roster.complete = _has_begun(room)
     active.changes += 1
     return active
 
@@ -138,7 +144,7 @@ def room_of(image: RoomImage, tier: Tier, limits: Limits, make: MakeMessage | No
     room.config, room.moderation = image.config, image.moderation
     for notification in image.notifications:
         room.note(notification, limits)
-    room.roster = Roster.of(image.members, image.presence, complete=image.members_complete)
+    room.roster = Roster.of(image.members, image.presence, complete=image.members_complete or _has_begun(room))
     if isinstance(room, ActiveRoom):
         room.ui_state = dict(image.ui_state)
     else:
@@ -158,13 +164,14 @@ def rebuilt(
 
     ``blank`` is what stands where there is no image: an empty room, of the log's epoch. Entries that do not join the
     image begin a window of their own: what the image says of messages and members is then left out. Where they reach
-    further back than the image's messages, messages come from them alone.
+    further back than the image's messages, messages come from them alone; where they begin at 1, members too.
     """
     entries = tuple(entries)
     room = blank if image is None else room_of(image, blank.tier, limits, make)
     told = room.head  # what is not about messages is known up to here
     if image is not None and entries and _reaches_back(image, entries[0], limits):
         room = _reaching_back(room, blank, entries[0], limits)
+        told = told if room.head else 0
     for entry in entries:
         if entry.seq <= room.head:
             continue
@@ -183,15 +190,21 @@ def rebuilt(
 
 
 def _reaches_back(image: RoomImage, entry: LogEntry, limits: Limits) -> bool:
-    """Whether a log from ``entry`` on has more messages than ``image``, none of which its digest has summed up."""
-    return entry.seq <= image.held_after and (limits.digest is None or entry.seq == image.floor + 1)
+    """Whether a log from ``entry`` on has more than ``image``, and no message that its digest has summed up."""
+    more = entry.seq == 1 or entry.seq <= image.held_after
+    return more and (limits.digest is None or entry.seq == image.floor + 1)
 
 
 def _reaching_back(room: LiveRoom, blank: LiveRoom, entry: LogEntry, limits: Limits) -> LiveRoom:
-    """Return a room that begins right before ``entry``, and has all that ``room`` has but its messages."""
+    """Return a room that begins right before ``entry``, and has all of ``room`` that no log from there on tells."""
     fresh = _cut(room, blank, entry, limits)
-    fresh.roster = room.roster
     fresh.timeline.bury(room.timeline.tombstones)
+    if fresh.head:
+        fresh.roster = room.roster
+    for user, state in room.roster.presence.items():
+        fresh.roster.set_presence(user, state)
+    if isinstance(room, ActiveRoom) and isinstance(fresh, ActiveRoom):
+        fresh.ui_state = room.ui_state
     return fresh
 
 

@@ -13,7 +13,7 @@ from roomstate.effects import Appended, Head, LogEntry
 from roomstate.model import Tier
 from roomstate.updates import CountsChanged
 
-__all__ = ["NOTHING", "PAGE", "RoomStore", "best_tier"]
+__all__ = ["NOTHING", "PAGE", "RoomStore", "best_tier", "covered"]
 
 NOTHING: Final = CountsChanged()
 """What `read` gives for a seq whose message the log had before: an update that changes nothing.
@@ -39,6 +39,16 @@ def best_tier(tier: Tier, seqs: Mapping[Tier, int]) -> Tier | None:
     if tier is Tier.ACTIVE and Tier.ACTIVE in seqs:
         return Tier.ACTIVE
     return max(seqs, key=lambda held: (seqs[held], -held), default=None)
+
+
+def covered(seqs: Mapping[Tier, int]) -> int:
+    """How far a log may be dropped beside the snapshots at hand (tier to seq): a load for ACTIVE needs the rest.
+
+    >>> covered({Tier.ACTIVE: 5, Tier.BACKGROUND: 9}), covered({Tier.BACKGROUND: 9}), covered({})
+    (5, 9, 0)
+    """
+    best = best_tier(Tier.ACTIVE, seqs)
+    return seqs[best] if best is not None else 0
 
 
 @runtime_checkable
@@ -91,8 +101,9 @@ class RoomStore(Protocol):
     def truncate(self, room_id: str, upto: int, limit: int | None = None) -> int:
         """Drop the log's entries in ``(0, upto]``, at most ``limit`` of them, oldest first; returns how many.
 
-        What lies beyond the newest snapshot stays, whatever ``upto`` is: so the room can always be brought back. The
-        ids of the dropped messages are forgotten: a late copy of one would be a new message. 0 for an unknown room.
+        What lies beyond the deep snapshot stays, whatever ``upto`` is, or where there is none, beyond the brief one: so
+        the room can always be brought back. The ids of the dropped messages are forgotten: a late copy of one would be
+        a new message. 0 for an unknown room.
         """
         ...
 

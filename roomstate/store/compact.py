@@ -28,7 +28,7 @@ def compact(
     """Shorten the logs of the next ``rooms`` rooms after ``after``, each by at most ``entries``, to ``keep`` entries.
 
     Returns where to go on from ("" when all rooms have had their turn) and how many entries were dropped. Nothing
-    beyond a room's newest snapshot is ever dropped; a room without one, and one that is set aside, is left alone.
+    that a room's snapshots do not cover is ever dropped; a room without one, and one that is set aside, is left alone.
     Raises `InvalidValue`, or `StoreUnavailable`: then what was dropped before stays dropped.
 
     >>> from roomstate.store.memory import MemoryStore

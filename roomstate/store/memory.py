@@ -15,7 +15,7 @@ from sortedcontainers import SortedDict
 from roomstate.effects import Appended, Head, LogEntry
 from roomstate.errors import StoreFull, StoreUnavailable
 from roomstate.model import Tier, check_id
-from roomstate.store.base import PAGE, best_tier
+from roomstate.store.base import PAGE, best_tier, covered
 from roomstate.store.checks import check_data, check_range, check_read, check_snapshot
 from roomstate.store.rows import (
     End,
@@ -174,8 +174,8 @@ class MemoryStore:
         check_read(room_id, 0, upto, 0 if limit is None else limit)
         with self._open():
             room = self._rooms.get(room_id) or _Room()
-            newest = max((head.position.seq for head, _ in room.snapshots.values()), default=0)
-            count = room.at(min(upto, newest))
+            seqs = {tier: head.position.seq for tier, (head, _) in room.snapshots.items()}
+            count = room.at(min(upto, covered(seqs)))
             count = count if limit is None else min(count, limit)
             dropped, room.rows[:count] = room.rows[:count], []
             self._bytes -= _size(dropped)

@@ -14,7 +14,7 @@ from roomstate.effects import Appended, Head
 from roomstate.errors import DamagedStore
 from roomstate.model import Tier
 from roomstate.position import MAX_SEQ
-from roomstate.store.base import best_tier
+from roomstate.store.base import best_tier, covered
 from roomstate.store.rows import End, Row, advance, anew, nothing, repeats, sound, split
 
 __all__ = [
@@ -183,7 +183,7 @@ def truncate(connection: sqlite3.Connection, room_id: str, upto: int, limit: int
     found = find(connection, room_id)
     if found is None:
         return 0
-    upto = min(upto, max(_snapshots(connection, found.key).values(), default=0))
+    upto = min(upto, covered(_snapshots(connection, found.key)))
     if limit is not None:
         upto = _bounded(connection, found.key, upto, limit)
     return connection.execute("DELETE FROM log WHERE room = ? AND seq <= ?", (found.key, upto)).rowcount

@@ -281,9 +281,18 @@ class StoreContract:
         store.append("b", "e1", batch(1, 3))
         assert store.truncate("b", 1) == 0
 
+    def test_what_follows_the_deep_snapshot_is_not_truncated(self) -> None:
+        store = self.filled()
+        store.save_snapshot("a", Tier.BACKGROUND, head(10), b"brief")
+        assert store.truncate("a", 10) == 6
+        assert store.read("a") == batch(7, 11)
+        store.append("b", "e1", batch(1, 5))
+        store.save_snapshot("b", Tier.BACKGROUND, head(4), b"brief")
+        assert store.truncate("b", 3) == 3
+
     def test_a_truncated_log_goes_on(self) -> None:
         store = self.filled()
-        store.save_snapshot("a", Tier.BACKGROUND, head(10), b"all")
+        store.save_snapshot("a", Tier.ACTIVE, head(10), b"all")
         assert store.truncate("a", 10) == 10
         assert store.read("a") == ()
         assert store.append("a", "e1", batch(9, 13)) == Appended(12)

@@ -304,6 +304,7 @@ def test_a_brief_promotion_takes_nothing_from_the_next_whole_one(more: int) -> N
 def test_who_looks_at_a_room_that_was_only_followed_sees_what_the_log_has() -> None:
     world = World()
     world.settled("follow", "v", "rust")
+    world.settled("publish", "rust", UserJoined(User("ada")))
     world.settled("publish", "rust", RoomConfigChanged(RoomConfig(emote_only=True)))
     world.post(*(f"m{number}" for number in range(8)))
     world.settled("disconnect", "v")
@@ -312,6 +313,20 @@ def test_who_looks_at_a_room_that_was_only_followed_sees_what_the_log_has() -> N
     world.settled("enter", "v", "rust")
     assert world.ids() == [f"m{number}" for number in range(9)]
     assert world.rooms.view("rust").config.emote_only
+    assert [user.id for user in world.rooms.view("rust").members] == ["ada"]
+    assert world.rooms.view("rust").members_complete
+    world.check()
+
+
+def test_a_setting_told_to_a_room_at_rest_hides_no_member() -> None:
+    world = World()
+    world.settled("publish", "rust", UserJoined(User("ada")))
+    world.settled("publish", "rust", RoomConfigChanged(RoomConfig(emote_only=True)))  # its snapshot is a brief one
+    world.settled("enter", "v", "rust")
+    assert [user.id for user in world.rooms.view("rust").members] == ["ada"]
+    for number in range(30):
+        world.post(f"m{number}")
+    assert world.rooms.view("rust").members_complete
     world.check()
 
 

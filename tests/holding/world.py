@@ -141,7 +141,7 @@ class NaiveStore:
             entries = self.tail(shelf, image, effect.limit)
         if effect.tier is Tier.ACTIVE and image is not None and image.tier != "ACTIVE":
             further = self.tail(shelf, None, effect.limit)
-            entries = further if further and further[0].seq <= image.held_after else entries
+            entries = further if further and (further[0].seq <= image.held_after or further[0].seq == 1) else entries
         return Loaded(self.head(shelf), image, entries)
 
     def tail(self, shelf: Shelf, image: RoomImage | None, limit: int) -> tuple[LogEntry, ...]:

@@ -192,6 +192,10 @@ def test_only_a_log_that_has_just_begun_is_known_to_have_no_members() -> None:
         assert empty("room", "epoch", Tier.ACTIVE, LIMITS, **options).roster.complete == complete
     assert not empty("room", "", Tier.ACTIVE, LIMITS).roster.complete
     assert not room(Tier.BACKGROUND).roster.complete
+    assert promoted(room(Tier.BACKGROUND), LIMITS).roster.complete
+    live = room(Tier.BACKGROUND)
+    fill(live, [UserJoined(User("ada"))])
+    assert not promoted(live, LIMITS).roster.complete
 
 
 def test_an_image_says_when_the_room_was_last_active() -> None:
