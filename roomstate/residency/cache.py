@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
@@ -18,6 +17,8 @@ from roomstate.residency.ttl import Frequency, TimeToLive, Wheel
 MAX_ROOMS = 100  # the specification's
 MAX_BYTES = 64 * 2**20  # 100 rooms of 1000 messages pack into 5 MB: a bound that only a mistake meets
 DEFAULT_TTL = TimeToLive()
+
+_ROOMS, _REFUSED = Reason.ROOMS, Reason.REFUSED  # an enum's attribute is looked up anew each time
 
 Packed = bytes  # inside the class, ``bytes`` is the property
 
@@ -79,7 +80,7 @@ class RoomCache:
         self._bytes = self._pinned_bytes = 0
         self._now = -math.inf
         self._hits = self._misses = 0
-        self._evictions: Counter[Reason] = Counter(dict.fromkeys(Reason, 0))
+        self._evictions: dict[Reason, int] = dict.fromkeys(Reason, 0)
 
     def __len__(self) -> int:
         return len(self._rows.index)
@@ -144,8 +145,8 @@ class RoomCache:
             return gone
         if self.batch_fraction or self._bytes > self.max_bytes:
             return gone or self._make_room(0, 0, newcomer=row)
-        victim = next(policy.victims(rows, Reason.ROOMS, now), row)  # the usual case: one comes, one goes
-        return (self._evict(victim, Reason.REFUSED if victim == row else Reason.ROOMS),)
+        victim = next(policy.victims(rows, _ROOMS, now), row)  # the usual case: one comes, one goes
+        return (self._evict(victim, _REFUSED if victim == row else _ROOMS),)
 
     def get(self, room_id: str, now: float) -> Packed | None:
         """The packed room, counted as an access; None, counted as a miss, if it is not here."""
@@ -363,8 +364,9 @@ class RoomCache:
         return tuple(gone)
 
     def _evict(self, row: int, reason: Reason) -> Eviction:
-        self.policy.removed(self._rows, row)
-        room_id, packed = self._rows.remove(row)
+        rows = self._rows
+        self.policy.removed(rows, row)
+        room_id, packed = rows.remove(row)
         size = len(packed)
         self._bytes -= size
         self._evictions[reason] += 1

@@ -18,7 +18,7 @@ RECENT = 10  #: accesses that are remembered one by one: as many as a HIGH frequ
 _GAPS = RECENT - 1
 _TICKS = 8.0  # gaps between accesses are kept in eighths of a second: 2 bytes hold more than two hours
 _NEVER = float("-inf")
-_GHOST = Struct("<dI")  # last access and their number; the gaps follow as they lie in memory
+_GHOST = Struct(f"<dI{2 * _GAPS}s")  # last access, their number, and the gaps as they lie in memory
 _NO_GAPS = array("H", bytes(2 * _GAPS))
 _MOST = 2**8 - 1  # messages and mentions saturate: past this many, more of them say nothing new
 
@@ -67,7 +67,8 @@ class Rows:
 
     def add(self, room_id: str, packed: bytes, now: float, priority: int) -> int:
         """Give a room a row, with the access history that its ghost kept."""
-        row = self._free.pop() if self._free else self._grow()
+        free = self._free
+        row = free.pop() if free else self._grow()
         self.index[room_id] = row
         self.ids[row], self.packed[room_id] = room_id, packed
         self._stored[row], self._priority[row] = now, priority
@@ -75,8 +76,8 @@ class Rows:
         if ghost is None:
             self._accessed[row] = _NEVER
         else:
-            self._accessed[row], self.accesses[row] = _GHOST.unpack_from(ghost)
-            self._gaps[row * _GAPS : (row + 1) * _GAPS] = array("H", ghost[_GHOST.size :])
+            self._accessed[row], self.accesses[row], gaps = _GHOST.unpack(ghost)
+            self._gaps[row * _GAPS : (row + 1) * _GAPS] = array("H", gaps)
         return row
 
     def restore(self, row: int, packed: bytes, now: float, priority: int) -> None:
@@ -107,8 +108,9 @@ class Rows:
         accesses = self.accesses[row]
         if accesses:
             gaps = self._gaps[row * _GAPS : (row + 1) * _GAPS]
-            self._ghosts.put(room_id, _GHOST.pack(self._accessed[row], accesses) + gaps.tobytes())
-        self.ids[row], self.accesses[row], self._hints[row] = "", 0, 0
+            self._ghosts.put(room_id, _GHOST.pack(self._accessed[row], accesses, gaps.tobytes()))
+            self.accesses[row] = 0
+        self.ids[row], self._hints[row] = "", 0
         self._free.append(row)
         return room_id, packed
 
@@ -123,8 +125,8 @@ class Rows:
         """The same for a room that has left, as far as its ghost remembers."""
         ghost = self._ghosts.get(room_id)
         if ghost is not None:
-            at, accesses = _GHOST.unpack_from(ghost)
-            yield from _times(at, accesses, array("H", ghost[_GHOST.size :]))
+            at, accesses, gaps = _GHOST.unpack(ghost)
+            yield from _times(at, accesses, array("H", gaps))
 
     def check(self) -> None:
         """Raise AssertionError unless the columns agree with each other. O(rows)."""
@@ -169,13 +171,14 @@ class Ghosts:
         return len(self._young) + len(self._old)
 
     def put(self, room_id: str, record: bytes) -> None:
-        """Remember a room, forgetting the older generation when this one is full. O(1) amortised."""
-        if not self._limit:
-            return
-        self._old.pop(room_id, None)
-        self._young[room_id] = record
-        if len(self._young) >= self._half:
-            self._old, self._young = self._young, {}
+        """Remember a room that is not remembered, forgetting the older generation when this one is full.
+
+        O(1) amortised.
+        """
+        young = self._young
+        young[room_id] = record
+        if len(young) >= self._half:
+            self._old, self._young = young if self._limit else {}, {}
 
     def get(self, room_id: str) -> bytes | None:
         """The record of a room, None if it is not remembered. O(1)."""
@@ -183,9 +186,7 @@ class Ghosts:
 
     def pop(self, room_id: str) -> bytes | None:
         """The same, and forget it. O(1)."""
-        if room_id in self._young:
-            return self._young.pop(room_id)
-        return self._old.pop(room_id, None)
+        return self._young.pop(room_id, None) or self._old.pop(room_id, None)
 
     def check(self) -> None:
         """Raise AssertionError unless the bound holds and no room is in both generations. O(1)."""
