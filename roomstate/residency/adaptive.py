@@ -38,7 +38,7 @@ _POOL = 8
 _GHOSTS = 3  # rooms remembered that have left, for each one held: 30 bytes; with 2 the mean falls by 0.0006
 _LEAST_GHOSTS = 256
 _LEARN_LEAST = 2000
-_LEARN_MOST = 8000  # in a small cache that has learned for long: with 4000 the mean rises by 0.0004 and learning costs twice
+_LEARN_MOST = 8000  # in a small cache that has learned for long: 4000 costs twice and raises the mean by 0.0004
 _FADE = 0.9  # of the counts, every so many accesses for each room held:
 _FADE_EVERY = 8
 

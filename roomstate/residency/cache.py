@@ -16,6 +16,7 @@ from roomstate.residency.ttl import Frequency, TimeToLive, Wheel
 
 MAX_ROOMS = 100  # the specification's
 MAX_BYTES = 64 * 2**20  # 100 rooms of 1000 messages pack into 5 MB: a bound that only a mistake meets
+MAX_GHOSTS = 20_000  # unless told: 4 MB
 DEFAULT_TTL = TimeToLive()
 
 _ROOMS, _REFUSED = Reason.ROOMS, Reason.REFUSED  # an enum's attribute is looked up anew each time
@@ -43,7 +44,8 @@ class RoomCache:
     costs up to 320 bytes for each room beyond its packed bytes; ``max_rooms`` bounds that. ``policy`` says
     who leaves; it must not be shared between caches. When room must be made, at least ``batch_fraction`` of
     the rooms (rounded up) leave at once. ``ttl`` None keeps rooms until they are evicted. ``ghosts`` is the
-    number of rooms whose access history is kept after they left (by default 4 × ``max_rooms``).
+    number of rooms whose access history is kept after they left, 200 bytes each (by default 4 × ``max_rooms``, but
+    no more than 20,000).
 
     Every call takes ``now`` in seconds; a ``now`` earlier than one before it counts as that one. Calls raise
     `InvalidValue` for arguments out of range, and then have changed nothing.
@@ -74,7 +76,7 @@ class RoomCache:
         self.batch_fraction = batch_fraction
         self.policy: EvictionPolicy = policy if policy is not None else AdaptivePolicy()
         self.ttl = ttl
-        self._rows = Rows(_at_least("ghosts", 4 * max_rooms if ghosts is None else ghosts, 0))
+        self._rows = Rows(_at_least("ghosts", min(4 * max_rooms, MAX_GHOSTS) if ghosts is None else ghosts, 0))
         self._wheel = Wheel()
         self._pinned: dict[int, None] = {}
         self._bytes = self._pinned_bytes = 0

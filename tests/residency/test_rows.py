@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from roomstate.residency.cache import RoomCache
+from roomstate.residency.cache import MAX_GHOSTS, RoomCache
 from roomstate.residency.rows import RECENT, Ghosts, Rows
 
 
@@ -74,3 +74,9 @@ def test_a_room_never_accessed_leaves_no_ghost() -> None:
     rows = Rows(ghosts=4)
     rows.remove(rows.add("a", b".", 0.0, 0))
     assert len(rows._ghosts) == 0
+
+
+def test_ghosts_are_four_for_each_room_unless_told_but_bounded_in_all() -> None:
+    assert RoomCache(max_rooms=100)._rows._ghosts._limit == 400
+    assert RoomCache(max_rooms=1_000_000)._rows._ghosts._limit == MAX_GHOSTS
+    assert RoomCache(max_rooms=1_000_000, ghosts=50_000)._rows._ghosts._limit == 50_000
