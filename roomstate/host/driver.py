@@ -94,6 +94,7 @@ class Driver(Readings):
         self._timer_at = float("inf")
         self._executor: ThreadPoolExecutor | None = None
         self._running = False
+        self._crowd = 0  # the most that were under way or waited at the link since they were few
         self._storing = self._port("store", self._at_store, bounds.store_threads)
         self._fetching = self._port("loader", self._at_loader, bounds.parallel)
         self._linking = self._port("transport", self._at_transport, bounds.parallel)
@@ -153,8 +154,9 @@ class Driver(Readings):
         However many rooms there are, all of them together take about ``retry_s`` / 4 longer for it.
         """
         many, most = len(self._linking), self.bounds.parallel
-        if many > most:
-            await asyncio.sleep(self._jitter() * self.bounds.retry_s / 2 * most / many)
+        self._crowd = max(self._crowd, many) if many > most else 0
+        if self._crowd:
+            await asyncio.sleep(self._jitter() * self.bounds.retry_s / 2 * most / self._crowd)
 
     def _answered(self, effect: Any, result: object) -> None:
         """Give the manager what an effect came to."""

@@ -24,6 +24,7 @@ from roomstate.effects import (
 from roomstate.export import families
 from roomstate.export.families import FAMILIES, measures
 from roomstate.holding.counting import COUNTED, Meter
+from roomstate.host import measuring
 from roomstate.metrics import Histogram, Labels
 from roomstate.model import Notification
 from roomstate.position import Gap, Position
@@ -71,6 +72,35 @@ def test_whatever_is_counted_has_a_family(where: str, labels: Labels) -> None:
 
 def test_places_where_something_is_counted_are_found() -> None:
     assert len([labels for _, labels in counted() if labels[0]]) > 10
+
+
+WANTED = {
+    "transitions by from and to": ("transitions", "from", "to"),
+    "their outcome and latency": ("promotion_seconds", "from", "to", "outcome"),
+    "hits and misses": ("lookups", "result"),
+    "evictions by reason": ("evictions", "reason"),
+    "bytes by tier": ("held_bytes", "tier"),
+    "rooms by tier": ("rooms", "tier"),
+    "updates by type and outcome": ("updates", "kind", "outcome"),
+    "gaps": ("gaps", "event"),
+    "open gaps": ("open_gaps",),
+    "recoveries": ("recovery_seconds", "outcome"),
+    "resyncs": ("resyncs", "reason"),
+    "resyncs of slow clients": ("host_resyncs", "reason"),
+    "conflicts by decision": ("conflict_decisions", "strategy", "took"),
+    "warming, used and wasted": ("warmings", "outcome"),
+    "queue depth": ("host_queued_items",),
+    "queue depth at the ports": ("host_effects", "port"),
+    "queue depth before the log": ("undurable_updates",),
+    "store latency": ("request_seconds", "kind", "outcome"),
+}
+
+
+@pytest.mark.parametrize("what", WANTED)
+def test_what_an_operator_must_be_able_to_see_is_told(what: str) -> None:
+    name, *labels = WANTED[what]
+    (family,) = [each for each in (*FAMILIES, *measuring.FAMILIES) if each.name == name]
+    assert set(labels) <= set(family.labels)
 
 
 def test_events_have_families() -> None:

@@ -300,6 +300,20 @@ def test_ten_thousand_rooms_are_too_many() -> None:
     run(main)
 
 
+def test_images_asked_for_faster_than_they_are_read_are_one() -> None:
+    async def main() -> None:
+        async with host_of(MemoryStore()) as host, host.connect("evil") as evil, evil.subscribe("rust") as stream:
+            await host.publish("rust", said(1))
+            await anext(stream)
+            for number in range(150):
+                assert await evil.receive(Request("rust", number).to_json()) is None
+            assert decode(await anext(stream)).answers == 149
+            assert host.counts["catch_up", "bulk_sync"] == 2
+            assert (len(stream.queue), len(stream._ready)) == (0, 0)
+
+    run(main)
+
+
 def test_one_who_reconnects_in_a_loop_leaves_nothing() -> None:
     async def main() -> None:
         async with host_of(MemoryStore()) as host:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import random
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from roomstate.manager import RoomStateManager
 from roomstate.model import Message, Status, Tier
 from roomstate.snapshot.codec import SnapshotCodec
 from roomstate.store import MemoryStore, SQLiteStore
-from roomstate.sync.envelope import of_image, of_update
+from roomstate.sync.envelope import decode, of_image, of_update
 from roomstate.updates import MessageAdded
 from tests.host.looping import clock, run
 
@@ -505,6 +507,7 @@ class Authority:
         self.rooms = RoomStateManager(clock=clock)
         self.down = False
         self.calls: list[str] = []
+        self.asked_at: list[float] = []
         self.under_way = self.most = 0
 
     async def _answer(self, name: str) -> None:
@@ -519,6 +522,7 @@ class Authority:
             raise ConnectionError("the link is down")
 
     async def request_recovery(self, effect: RequestRecovery) -> tuple[Any, ...]:
+        self.asked_at.append(clock())
         await self._answer("recover")
         return (of_image(self.rooms.image(effect.room_id), clock()),)
 
@@ -582,6 +586,69 @@ def test_a_transport_that_flaps_is_asked_again_within_two_seconds_of_its_return(
             await asyncio.sleep(2)
             assert [room for room in rooms if host.status(room) is not Status.READY] == []
         assert 1 < authority.most <= 8
+
+    run(main)
+
+
+def test_a_mass_reconnect_of_a_replica_is_spread_and_asks_once_for_each_room() -> None:
+    async def main() -> None:
+        authority, rooms = Authority(), [f"room {number}" for number in range(150)]
+        for room in rooms:
+            authority.rooms.promote(room)
+            authority.rooms.publish(room, said(1))
+        async with host_of(transport=authority, role="replica") as host:
+            for room in rooms:
+                await host.enter("ada", room)
+            await asyncio.sleep(3)
+            for room in rooms:
+                await host.disconnected(room)
+                authority.rooms.publish(room, said(2))
+            assert {host.status(room) for room in rooms} == {Status.STALE}
+            authority.calls.clear()
+            authority.asked_at.clear()
+            for room in rooms:
+                await host.connected(room)
+            await asyncio.sleep(2)
+            assert {host.status(room) for room in rooms} == {Status.READY}
+            assert authority.calls.count("recover") == len(rooms)
+        times = authority.asked_at
+        assert 0.1 < times[-1] - times[0] < 1
+        assert max(sum(at <= each < at + 0.01 for each in times) for at in times) < len(rooms) / 4
+        assert authority.most <= 8
+
+    run(main)
+
+
+def test_a_cold_start_loads_each_room_once_however_many_viewers_come_back() -> None:
+    class Counting(MemoryStore):
+        def load_snapshot(self, room_id: str, tier: Tier) -> bytes | None:
+            loads[room_id] += 1
+            return super().load_snapshot(room_id, tier)
+
+        def close(self) -> None:
+            pass  # it is opened again
+
+    loads: Counter[str] = Counter()
+
+    async def main() -> None:
+        store, rooms = Counting(), [f"room {number}" for number in range(20)]
+        tokens = {}
+        async with host_of(store) as host:
+            for room in rooms:
+                await host.enter("ada", room)
+                await host.publish(room, said(1))
+                tokens[room] = host.manager.token(room)
+                await host.publish(room, said(2))
+        loads.clear()
+        async with host_of(store) as host, AsyncExitStack() as stack:
+            streams = []
+            for number in range(300):
+                viewer = await stack.enter_async_context(host.connect(f"v{number}"))
+                room = rooms[number % len(rooms)]
+                streams.append(await stack.enter_async_context(viewer.subscribe(room, since=tokens[room])))
+            firsts = await asyncio.gather(*(anext(stream) for stream in streams))
+            assert {decode(text).sequence_number for text in firsts} == {2}
+        assert loads == Counter(dict.fromkeys(rooms, 1))
 
     run(main)
 

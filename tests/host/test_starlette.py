@@ -1,4 +1,4 @@
-"""The how-to page for Starlette: its server, driven as an ASGI server would, with sockets that are made here."""
+"""The servers of the README and of the page for Starlette, driven as an ASGI server would, with sockets made here."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from tests.host.looping import LOOPS, run_on
 
 pytest.importorskip("starlette")
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "serve-with-starlette.md"
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs" / "how-to" / "serve-with-starlette.md"
+PAGES = [pytest.param(ROOT / "README.md", id="README"), pytest.param(PAGE, id="how-to")]
 
 
-def source() -> str:
-    """The page's server."""
-    found = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert found is not None
-    return found[1]
+def source(page: Path) -> str:
+    """A page's server."""
+    found = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (server,) = [each for each in found if "Starlette(" in each]
+    return str(server)
 
 
-def made_app() -> Any:
+def made_app(page: Path = PAGE) -> Any:
     names: dict[str, Any] = {}
-    exec(compile(source(), str(PAGE), "exec"), names)  # noqa: S102
+    exec(compile(source(page), str(page), "exec"), names)  # noqa: S102
     return names["app"]
 
 
@@ -98,19 +100,21 @@ def added(frame: dict[str, Any]) -> list[tuple[str, str]]:
     return [(each["user"], each["content"]) for each in frame["room_state_sync"]["data"]["added_messages"]]
 
 
-def test_the_quick_start_is_short() -> None:
-    code = [line for line in source().splitlines() if line.strip() and not line.startswith(("import", "from"))]
+@pytest.mark.parametrize("page", PAGES)
+def test_the_quick_start_is_short(page: Path) -> None:
+    code = [line for line in source(page).splitlines() if line.strip() and not line.startswith(("import", "from"))]
     assert len(code) <= 25
 
 
 @pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_quick_start_serves_two_clients_and_a_third_that_comes_back(
-    loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: Path, loop: Callable[[], asyncio.AbstractEventLoop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
     async def main() -> None:
-        app = made_app()
+        app = made_app(page)
         async with serving(app):
             ada, bob = Socket(app, "rust", user="ada"), Socket(app, "rust", user="bob")
             for socket in (ada, bob):
@@ -142,7 +146,7 @@ def test_the_quick_start_serves_two_clients_and_a_third_that_comes_back(
     run_on(loop, main())
 
     async def again() -> None:
-        app = made_app()
+        app = made_app(page)
         async with serving(app):
             ada = Socket(app, "rust", user="ada")
             image = (await ada.next())["room_state_sync"]["data"]
