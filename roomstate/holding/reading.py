@@ -91,6 +91,18 @@ class Readings:
         seq = room.timeline.seq_of(message_id) if room is not None else None
         return (seq, message) if message is not None and seq is not None else None
 
+    def remembers(self, room_id: str, message: MessageLike) -> bool:
+        """Whether a live room has had a message and let go of it: removed, or of the last 4,096 that left its memory.
+
+        Those are looked at only for a message that was written before the newest of them: ``message.timestamp`` must be
+        when its author wrote it. O(1), where they are looked at O(them).
+        """
+        holding = self._holdings.get(room_id)
+        timeline = holding.room.timeline if holding is not None and holding.room is not None else None
+        if timeline is None or timeline.is_new(message) or message.id in timeline.held:
+            return False
+        return timeline.knows(message.id)
+
     def interest(self, viewer: str, room_id: str) -> Tier:
         """Return the tier of a viewer's interest in a room; UNLOADED where it has none, or it lapsed. O(1)."""
         held = self._house.interests.get(viewer, room_id)

@@ -19,7 +19,7 @@ from roomstate.errors import (
 )
 from roomstate.holding.interests import Allowance
 from roomstate.host.hub import Hub
-from roomstate.host.receiving import owned, stamped
+from roomstate.host.receiving import owned, repeated, stamped
 from roomstate.host.stream import Stream
 from roomstate.model import Tier
 from roomstate.position import Token
@@ -166,7 +166,9 @@ class Connection:
     async def _act(self, frame: Frame) -> Ack | None:
         if not isinstance(frame, Send | Interest | Request):
             raise Malformed("frame", "must be a request, an interest, or something to send")
+        again = False
         if isinstance(frame, Send):
+            again = repeated(self._hub.manager, frame)
             update = stamped(
                 frame.update, self._hub.now(), client_id=frame.client_id, user=self.user, badges=self.badges
             )
@@ -174,7 +176,7 @@ class Connection:
         if not await self._may(frame):
             raise NotAllowed(f"room {frame.room_id!r}", "is not open to this connection, or not for this")
         if isinstance(frame, Send):
-            return await self._hub.take(frame.room_id, frame.client_id, frame.update)
+            return await self._hub.take(frame.room_id, frame.client_id, frame.update, again=again)
         self._check_open()
         if isinstance(frame, Request):
             self._request(frame)

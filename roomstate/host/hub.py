@@ -239,8 +239,8 @@ class Hub:
         for stream in self._stuck.pop(room_id, ()):
             stream.look(room_id)
 
-    async def take(self, room_id: str, client_id: str, update: Update) -> Ack:
-        """Publish what a client has sent; return its acknowledgement when it is taken.
+    async def take(self, room_id: str, client_id: str, update: Update, *, again: bool = False) -> Ack:
+        """Publish what a client has sent, if not ``again``; return its acknowledgement when it is taken.
 
         Raises what `RoomStateManager.publish` does, ``InvalidValue`` for what has no meaning in the room, and
         ``StoreUnavailable`` where the log does not confirm it in time: it is in the room then, and on its way.
@@ -248,7 +248,7 @@ class Hub:
         key = (room_id, client_id)
         self._numbers.setdefault(key, 0)
         try:
-            outputs = self.manager.publish(room_id, update)
+            outputs = self.manager.publish(room_id, update) if not again else ()
             self._carry(outputs, room_id, str(update.__struct_config__.tag))
             for item in outputs:
                 if isinstance(item, Deliver) and item.seq and item.update is update:  # all are told already

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from roomstate.effects import CloseStream, OpenStream, RequestRecovery, SendToAuthority, Sent
@@ -198,7 +199,8 @@ class SocketLink:
     async def send(self, effect: SendToAuthority, /) -> Sent:
         """Send a message and wait for its acknowledgement; raises ``StoreUnavailable`` where trying again may help."""
         echo = effect.echo
-        message = Message(echo.client_id, echo.user, echo.content, extra=echo.extra)
+        written = datetime.fromtimestamp(echo.sent_at, UTC)  # a repetition is known by it, however late it comes
+        message = Message(echo.client_id, echo.user, echo.content, written, (), echo.extra)
         frame = Send(effect.room_id, echo.client_id, MessageAdded(message)).to_json()
         while isinstance(answer := await self._ask((effect.room_id, echo.client_id), frame), RateLimited):
             await asyncio.sleep(AGAIN_S)

@@ -9,6 +9,7 @@ from msgspec import structs
 
 from roomstate.manager import RoomStateManager
 from roomstate.model import Message, as_message
+from roomstate.sync.frames import Send
 from roomstate.updates import (
     MessageAdded,
     MessageEdited,
@@ -24,7 +25,7 @@ from roomstate.updates import (
     UserUpdated,
 )
 
-__all__ = ["owned", "stamped"]
+__all__ = ["owned", "repeated", "stamped"]
 
 _BY_USER: Final = (MessageRemoved, ReactionAdded, ReactionRemoved)
 _OF_USER: Final = (PresenceChanged, TypingChanged, ReceiptRead, UserLeft)
@@ -51,6 +52,17 @@ def stamped(update: Update, now: float, *, client_id: str, user: str, badges: tu
     if isinstance(update, MessageEdited):
         return structs.replace(update, timestamp=None)
     return update
+
+
+def repeated(manager: RoomStateManager, frame: Send) -> bool:
+    """Whether a client sends a message again that the room has let go of, by when it says to have written it.
+
+    Once it is `stamped` with the time now it seems newer than all those, and where no log knows its id it would be
+    taken for another. O(1), for an old one O(4,096).
+    """
+    if not isinstance(frame.update, MessageAdded):
+        return False
+    return manager.remembers(frame.room_id, structs.replace(as_message(frame.update.message), id=frame.client_id))
 
 
 def owned(manager: RoomStateManager, room_id: str, user: str, update: Update) -> bool:

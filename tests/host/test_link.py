@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from roomstate.errors import StoreUnavailable
 from roomstate.host import HostBounds, RoomHost, SocketLink
 from roomstate.host.link import LATER_S, MAX_AGAIN
 from roomstate.model import Echo
-from roomstate.sync.frames import Ack
+from roomstate.sync.frames import Ack, Send, decode_frame
 from tests.host.looping import LOOPS, run_on
 
 
@@ -144,6 +145,30 @@ def test_a_lost_acknowledgement_does_not_lose_or_double_what_was_sent(played: Pl
         await ends.until(lambda: ends.client.status("rust") is Status.READY)
         assert ends.contents() == ["hello"]
         assert ends.client.view("rust").pending == ()
+
+    played(story)
+
+
+def test_a_message_goes_with_the_time_at_which_it_was_written(played: Play) -> None:
+    """An authority without a log knows by it that what is sent again late is the same."""
+
+    async def story(ends: Ends) -> None:
+        await ends.client.enter("me", "rust", user="ada")
+        wire = await ends.call()
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        frames: list[Any] = []
+        send = wire.send
+
+        async def heard(text: str) -> None:
+            frames.append(decode_frame(text))
+            await send(text)
+
+        wire.send = heard  # type: ignore[method-assign]
+        wire.mute = True
+        await ends.client.send("rust", "hello")
+        await ends.until(lambda: any(isinstance(each, Send) for each in frames))
+        (sent,) = (each.update.message for each in frames if isinstance(each, Send))  # type: ignore[union-attr]
+        assert abs(sent.timestamp.timestamp() - time.time()) < 60.0
 
     played(story)
 

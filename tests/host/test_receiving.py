@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from roomstate.host.connection import Connection
 from roomstate.host.receiving import stamped
 from roomstate.model import UNSTAMPED, Message, RoomConfig, Tier, User
 from roomstate.position import Token
+from roomstate.room.states import Limits
 from roomstate.store import MemoryStore
 from roomstate.sync.envelope import decode, encode, of_update
 from roomstate.sync.frames import MAX_NAMED, Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame
@@ -68,6 +70,30 @@ def test_a_message_is_the_connection_s_user_s_and_acknowledged_at_its_position(d
             assert host.view("rust").typing == ("ada",)
             assert contents(host) == ["c1", "c2"]
             assert host.counts["frame", "send", "taken"] == 4
+
+    run(main)
+
+
+@pytest.mark.parametrize("durability", ["none", "relaxed", "logged"])
+def test_a_message_that_is_sent_again_long_after_is_still_the_same(durability: str) -> None:
+    """Its id has left the window, and the time at which it comes says nothing: that at which it was written does."""
+
+    async def main() -> None:
+        limits = Limits(active_messages=5, background_messages=3)
+        made = host_of(MemoryStore(), durability=durability, limits=limits)
+        async with made as host, client_of(host, user="ada") as (viewer, _):
+            written = sending(MessageAdded(Message("c1", "ada", "hi", datetime.fromtimestamp(START, UTC))))
+            first = await viewer.receive(written)
+            assert isinstance(first, Ack)
+            for number in range(50):
+                await host.publish("rust", said(number))
+            head = host.manager.head("rust")
+            assert "c1" not in contents(host)
+            await asyncio.sleep(60.0)
+            again = await viewer.receive(written)
+            assert isinstance(again, Ack)
+            assert host.manager.head("rust") == head
+            assert "c1" not in contents(host)
 
     run(main)
 
