@@ -127,7 +127,7 @@ class Person:
     """Somebody at a browser window."""
 
     def __init__(self, browser: Any, server: Server, name: str, **context: Any) -> None:
-        self.page = browser.new_context(**context).new_page()
+        self.page = (browser.new_context(**context) if context else browser).new_page()
         self.page.set_default_timeout(WAIT_MS)
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
@@ -329,6 +329,43 @@ def test_what_is_refused_for_its_rate_is_shown_and_can_be_sent_again(tmp_path: P
             browser.close()
     finally:
         running.stop()
+
+
+@pytest.mark.browser
+@needs_browser
+def test_catching_up_is_shown_until_it_is_over(server: Server) -> None:
+    from playwright.sync_api import sync_playwright
+
+    passing, held = True, []
+
+    def between(socket: Any) -> None:
+        """A network that keeps what the server says until it may pass."""
+        other = socket.connect_to_server()
+        socket.on_message(other.send)
+        other.on_message(lambda text: socket.send(text) if passing else held.append((socket, text)))
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        context.route_web_socket(re.compile("/chat"), between)
+        ada, bob = Person(context, server, "ada"), Person(browser, server, "bob")
+        ada.say("before")
+        bob.waits_to_see(["before"])
+        ada.page.click("#link")
+        bob.say("meanwhile")
+        bob.waits_to_see(["before", "meanwhile"])
+        passing = False
+        ada.page.click("#link")
+        ada.waits_for_status("Catching up")
+        assert ada.sees() == ["before"]
+        ada.picture("desktop-catching-up")
+        passing = True
+        for socket, text in held:
+            socket.send(text)
+        ada.waits_for_status("")
+        ada.waits_to_see(["before", "meanwhile"])
+        assert (ada.errors, bob.errors) == ([], [])
+        browser.close()
 
 
 @pytest.mark.browser

@@ -165,6 +165,34 @@ def test_a_foreign_room_s_gaps_are_fetched_and_fetched_again() -> None:
     run(main)
 
 
+def test_a_loader_that_fails_half_of_the_time_leaves_no_gap() -> None:
+    chance = random.Random(3)
+
+    class History:
+        async def fetch(self, effect: FetchMessages) -> Recovered:
+            await asyncio.sleep(0.01)
+            if chance.random() < 0.5:
+                raise ConnectionError("not now")
+            return Recovered((said(2).message,))
+
+    async def main() -> None:
+        rooms = [f"room {number}" for number in range(50)]
+        async with host_of(loader=History()) as host:
+            for room in rooms:
+                await host.enter("ada", room)
+                await host.receive(room, said(1), cursor="c1")
+                await host.disconnected(room)
+            for room in rooms:
+                await host.connected(room)
+            for _ in range(20):
+                await asyncio.sleep(1)
+                if not any(host.gaps(room) for room in rooms):
+                    break
+            assert [room for room in rooms if set(contents(host, room)) != {"m1", "m2"} or host.gaps(room)] == []
+
+    run(main)
+
+
 def test_without_a_port_the_caller_answers() -> None:
     async def main() -> None:
         async with host_of() as host:
@@ -218,10 +246,12 @@ def test_what_is_acknowledged_while_the_store_fails_and_returns_is_never_lost() 
             assert acknowledged == []
             assert store.attempts < 100  # paced, not hammered
             assert contents(host, "room 3")[:2] == ["m3", "m23"]  # usable from memory meanwhile
+            assert {host.status(f"room {room}") for room in range(20)} == {Status.STALE}
             store.down = False
             await asyncio.sleep(2)
             assert len(acknowledged) == 200
             assert all(host.view(f"room {room}").durable == 10 for room in range(20))
+            assert {host.status(f"room {room}") for room in range(20)} == {Status.READY}
             host.manager.check()
         kept = [entry.update.message.id for room in range(20) for entry in store.read(f"room {room}")]  # type: ignore[union-attr]
         assert sorted(kept) == sorted(f"m{number}" for number in range(200))
