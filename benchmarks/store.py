@@ -103,7 +103,7 @@ class Batches:
 
     def rows(self) -> list[list[Any]]:
         """The same as ready-made rows."""
-        return [[*to_rows(batch)] for batch in self.take()]
+        return [[*to_rows("room", batch)] for batch in self.take()]
 
 
 def build(path: Path) -> None:

@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 def _look(store: SQLiteStore, *, check: bool) -> dict[str, Any]:
     """All there is to tell, as values."""
     with store.reading() as connection:
-        bad = complaints(connection)
+        bad = complaints(connection, full=check)
         damage = dict(examine(connection, str(store.path))) if check or bad else {}
         rooms = [_told(room, damage) for room in _rooms(connection)]
     codec = codec_for(store)

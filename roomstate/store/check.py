@@ -11,12 +11,22 @@ from msgspec import Struct
 from roomstate.errors import DamagedStore
 from roomstate.store import tables
 from roomstate.store.base import PAGE
-from roomstate.store.faults import is_damage
-from roomstate.store.rows import decode, sound
+from roomstate.store.faults import RAISED, is_damage
+from roomstate.store.rows import decode, room_checksum, sound, whole
 
-__all__ = ["Diagnostics", "complaints", "damage_of", "examine", "has_wal_reset_bug", "to_set_aside"]
+__all__ = [
+    "LOST",
+    "Diagnostics",
+    "complaints",
+    "damage_of",
+    "examine",
+    "has_wal_reset_bug",
+    "misindexed",
+    "to_set_aside",
+]
 
 MOST_COMPLAINTS: Final = 20
+LOST: Final = "it is listed, and cannot be found"
 _FATAL: Final = ("reelist", "2nd reference")  # writing would overwrite what somebody else holds
 
 
@@ -49,15 +59,34 @@ def has_wal_reset_bug(version: str) -> bool:
     return (3, 7, 0) <= number <= (3, 51, 2)
 
 
-def complaints(connection: sqlite3.Connection) -> list[str]:
-    """What SQLite finds wrong with the structure, at most ``MOST_COMPLAINTS``; reads the whole file (1.2 s per GB)."""
+def complaints(connection: sqlite3.Connection, *, full: bool = False) -> list[str]:
+    """What SQLite finds wrong with the structure, at most ``MOST_COMPLAINTS``; reads the whole file (1.2 s per GB).
+
+    ``full`` holds the indexes against their tables too, which takes several times as long.
+    """
     try:
-        found = connection.execute(f"PRAGMA quick_check({MOST_COMPLAINTS})").fetchall()
-    except sqlite3.Error as error:
+        look = "integrity_check" if full else "quick_check"
+        found = connection.execute(f"PRAGMA {look}({MOST_COMPLAINTS})").fetchall()
+    except RAISED as error:
         if not is_damage(error):
             raise
         return [str(error)]
-    return [] if found == [("ok",)] else [text for (text,) in found]
+    return [] if found == [("ok",)] else [str(text) for (text,) in found]
+
+
+def misindexed(connection: sqlite3.Connection, where: str) -> bool:
+    """Whether the index of rooms is wrong, and can be made anew of its table. O(rooms).
+
+    Through it every room is found: what it does not name would not be damaged, but gone. Raises `DamagedStore` where
+    the table is no better.
+    """
+    found = connection.execute("PRAGMA integrity_check('room')").fetchall()
+    if found == [("ok",)]:
+        return False
+    rows = connection.execute("SELECT room_id, epoch, seq, ordinal, logged, since, tiers, crc FROM room NOT INDEXED")
+    if complaints(connection) or any(room_checksum(*row[:-1]) != row[-1] for row in rows):
+        raise DamagedStore(where, f"{found[0][0]}; inspect can copy what is readable into a new file")
+    return True
 
 
 def examine(connection: sqlite3.Connection, where: str) -> Iterator[tuple[str, str]]:
@@ -76,7 +105,7 @@ def examine(connection: sqlite3.Connection, where: str) -> Iterator[tuple[str, s
 def _page(connection: sqlite3.Connection, where: str, after: str) -> tuple[str, ...]:
     try:
         return tables.names(connection, after, PAGE)
-    except sqlite3.Error as error:
+    except RAISED as error:
         if not is_damage(error):
             raise
         raise DamagedStore(where, f"its rooms cannot be listed: {error}") from error
@@ -90,31 +119,35 @@ def damage_of(connection: sqlite3.Connection, room_id: str) -> str:
     try:
         found = tables.find(connection, room_id)
         if found is None:
-            return "it is listed, and cannot be found"
-        last = _check_log(connection, room_id, found)
-        if last not in (0, found.end.logged):
-            return f"its log ends at seq {last}, not at {found.end.logged}"
-        return _check_snapshots(connection, found.key)
+            return LOST
+        if why := _check_log(connection, room_id, found):
+            return why
+        return _check_snapshots(connection, room_id, found)
     except DamagedStore as error:
         return "" if error.reason.startswith(tables.SET_ASIDE) else error.reason
-    except sqlite3.Error as error:
+    except RAISED as error:
         if not is_damage(error):
             raise
         return f"cannot be read: {error}"
 
 
-def _check_log(connection: sqlite3.Connection, room_id: str, found: tables.Found) -> int:
-    """Decode every entry, a page at a time; the last seq."""
-    last = 0
+def _check_log(connection: sqlite3.Connection, room_id: str, found: tables.Found) -> str:
+    """Decode every entry, a page at a time; what is wrong with the log, "" for nothing."""
+    last, end = 0, found.end.logged
     while rows := tables.read_on(connection, found.key, last, PAGE):
         for row in rows:
             decode(room_id, row)
+        if not whole(rows, max(last, found.since), max(rows[-1].seq, found.since), PAGE):
+            return f"entries of its log are missing between seqs {last} and {rows[-1].seq}"
         last = rows[-1].seq
-    return last
+    if last != end and (last or found.since != end):
+        return f"its log ends at seq {last}, not at {end}"
+    return ""
 
 
-def _check_snapshots(connection: sqlite3.Connection, key: int) -> str:
-    for tier, crc, data in connection.execute("SELECT tier, crc, data FROM snapshot WHERE room = ?", (key,)):
+def _check_snapshots(connection: sqlite3.Connection, room_id: str, found: tables.Found) -> str:
+    tables.snapshots(connection, room_id, found)
+    for tier, crc, data in connection.execute("SELECT tier, crc, data FROM snapshot WHERE room = ?", (found.key,)):
         if not sound(data, crc):
             return f"the {tier} snapshot fails its checksum"
     return ""
@@ -125,7 +158,7 @@ def to_set_aside(connection: sqlite3.Connection, where: str, *, full: bool) -> l
 
     Raises `DamagedStore` where the damage is such that writing anything might do more of it.
     """
-    found = complaints(connection)
+    found = complaints(connection, full=full)
     if any(word in text for text in found for word in _FATAL):
         raise DamagedStore(where, f"{found[0]}; inspect can copy what is readable into a new file")
     return list(examine(connection, where)) if found or full else []

@@ -16,7 +16,10 @@ from roomstate.errors import (
     StoreUnavailable,
 )
 
-__all__ = ["faults", "is_damage", "translate"]
+__all__ = ["RAISED", "faults", "is_damage", "translate"]
+
+RAISED: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What the standard library raises for SQLite; the latter where SQLite quotes a damaged schema."""
 
 _KINDS: Final[dict[int, type[StorageError]]] = {
     sqlite3.SQLITE_BUSY: StoreBusy,
@@ -29,18 +32,20 @@ _KINDS: Final[dict[int, type[StorageError]]] = {
 }
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
     """Whether SQLite says that the file is damaged, not that the disk or somebody's lock is in the way."""
     return _code(error) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _code(error: sqlite3.Error) -> int:
-    if "Could not decode to UTF-8" in str(error):  # raised by Python, without a code: only torn text is not UTF-8
+def _code(error: sqlite3.Error | UnicodeDecodeError) -> int:
+    if isinstance(error, UnicodeDecodeError) or "Could not decode to UTF-8" in str(
+        error
+    ):  # raised by Python, without a code: only torn text is not UTF-8
         return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", None) or 0
 
 
-def translate(where: str, error: sqlite3.Error) -> StorageError:
+def translate(where: str, error: sqlite3.Error | UnicodeDecodeError) -> StorageError:
     """The error of ours that says what ``error`` says, at ``where`` (a file). Unknown ones are `StoreUnavailable`."""
     code = _code(error)
     name = getattr(error, "sqlite_errorname", None)
@@ -55,5 +60,5 @@ def faults(where: str) -> Iterator[None]:
     """Raise what SQLite raises inside the block as our own errors."""
     try:
         yield
-    except sqlite3.Error as error:
+    except RAISED as error:
         raise translate(where, error) from error

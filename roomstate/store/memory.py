@@ -55,11 +55,11 @@ class _Room:
         at = self.at(seq - 1)
         return self.rows[at] if at < len(self.rows) and self.rows[at].seq == seq else None
 
-    def add(self, row: Row) -> bool:
+    def add(self, room_id: str, row: Row) -> bool:
         """Add a row; True where its message was here before."""
         repeated = row.message_id is not None and row.message_id in self.ids
         if repeated:
-            row = nothing(row)
+            row = nothing(room_id, row)
         elif row.message_id is not None:
             self.ids[row.message_id] = row.seq
         self.rows.append(row)
@@ -121,13 +121,13 @@ class MemoryStore:
         """See `RoomStore`. O(entries)."""
         check_id("room_id", room_id)
         check_id("epoch", epoch)
-        rows = to_rows(entries)
+        rows = to_rows(room_id, entries)
         with self._open():
             room = self._rooms.get(room_id) or _Room()
             old, new = split(room_id, room.end, epoch, rows)
             repeated = [row.seq for row in old if repeats(room_id, room.row(row.seq), row)]
             self._take(_size(new))
-            repeated += [row.seq for row in new if room.add(row)]
+            repeated += [row.seq for row in new if room.add(room_id, row)]
             if new:
                 room.end = advance(room.end, epoch, new[-1])
                 self._rooms[room_id] = room

@@ -1,12 +1,13 @@
 """Log entries as rows: what is checked before they are written, and the bytes that an update becomes.
 
-At rest an update is JSON with its kind by name, and a CRC-32 over its seq, ordinal and text: neither SQLite nor a file
-system notices a flipped bit or two swapped rows.
+At rest an update is JSON with its kind by name, and a CRC-32 over its room, seq, ordinal and text: neither SQLite nor a
+file system notices a flipped bit or two swapped rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import lt
 from typing import Any, Final, NamedTuple
 from zlib import crc32
 
@@ -29,9 +30,12 @@ __all__ = [
     "encode",
     "nothing",
     "repeats",
+    "room_checksum",
+    "seal",
     "sound",
     "split",
     "to_rows",
+    "whole",
 ]
 
 MAX_BATCH = 100_000
@@ -73,6 +77,9 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
+_SEEDED: Final = 1 << 32
+"""Marks a checksum that `seed_of` was in."""
+
 _encode = msgspec.json.Encoder(enc_hook=_plain).encode
 _decode: Any = msgspec.json.Decoder(Update).decode
 
@@ -87,37 +94,67 @@ def encode(update: Update) -> bytes:
         raise InvalidValue("update", f"cannot be written as JSON: {error}") from None
 
 
-def checksum(seq: int, ordinal: int, data: bytes | None) -> int:
-    """CRC-32 of what a row holds and where."""
-    return crc32(data or b"", (seq * 0x9E3779B1 + ordinal) & 0xFFFFFFFF)
+def seed_of(room_id: str) -> int:
+    """What the checksums of a room's entries begin with, so that no other room's pass for them."""
+    return crc32(room_id.encode()) | _SEEDED
+
+
+def checksum(seed: int, seq: int, ordinal: int, data: bytes | None) -> int:
+    """CRC-32 of what a row holds and where; ``seed`` is `seed_of` a room, or 0 as in rows of schema version 1."""
+    return crc32(data or b"", (seed + seq * 0x9E3779B1 + ordinal) & 0xFFFFFFFF) | (seed & _SEEDED)
+
+
+def room_checksum(room_id: str, *told: object) -> int:
+    """CRC-32 of what a room's row says: of its end, ``since`` and ``tiers``, in that order."""
+    return crc32(repr((room_id, *told)).encode())
+
+
+def seal(room_id: str, tier: str, seq: int, epoch: str, crc: int) -> int:
+    """CRC-32 of which snapshot it is whose data have the checksum ``crc``."""
+    return crc32(repr((room_id, tier, seq, epoch, crc)).encode())
+
+
+def whole(rows: Sequence[Row], since: int, last: int, limit: int) -> bool:
+    """Whether rows ascend, and of those in (since, last], the newest ``limit``, none is missing."""
+    seqs = [row.seq for row in rows]
+    count = max(0, min(limit, last - since))
+    return all(map(lt, seqs, seqs[1:])) and seqs[len(seqs) - count :] == list(range(last - count + 1, last + 1))
 
 
 def decode(room_id: str, row: Row) -> LogEntry:
     """A row as an entry. Raises `DamagedStore` where the checksum does not fit, or it is no update that we know."""
-    data: object = row.data
-    if not isinstance(data, bytes | None) or checksum(row.seq, row.ordinal, row.data) != row.crc:
-        raise DamagedStore(room_id, f"the log's entry at seq {row.seq} fails its checksum")
-    if row.data is None:
-        return LogEntry(row.seq, row.ordinal, NOTHING)
+    seq, ordinal, message_id, data = row[:4]
+    crc: object = row.crc
+    seed = seed_of(room_id) if isinstance(crc, int) and crc & _SEEDED else 0
+    if not _is_row(seq, ordinal, data) or checksum(seed, seq, ordinal, data) != crc:
+        raise DamagedStore(room_id, f"the log's entry at seq {seq} fails its checksum")
     try:
-        return LogEntry(row.seq, row.ordinal, _decode(row.data))
+        update = NOTHING if data is None else _decode(data)
     except (ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors
-        raise DamagedStore(room_id, f"the log's entry at seq {row.seq} is no update: {error}") from None
+        raise DamagedStore(room_id, f"the log's entry at seq {seq} is no update: {error}") from None
+    if message_id != (update.message.id if isinstance(update, MessageAdded) else None):
+        raise DamagedStore(room_id, f"the log's entry at seq {seq} has the id of another message")
+    return LogEntry(seq, ordinal, update)
+
+
+def _is_row(seq: object, ordinal: object, data: object) -> bool:
+    """Whether these are of the kinds that were written: in SQLite any value may be of any."""
+    return isinstance(seq, int) and isinstance(ordinal, int) and isinstance(data, bytes | None)
 
 
 _LOGGED: Final = frozenset(LOGGED)
 
 
-def _to_row(entry: LogEntry) -> Row:
+def _to_row(seed: int, entry: LogEntry) -> Row:
     seq, ordinal, update = entry.seq, entry.ordinal, entry.update
     if type(update) not in _LOGGED:
         raise InvalidValue("entries", f"{type(update).__name__} at seq {seq} is ephemeral and takes no seq")
     data = encode(update)
     message_id = update.message.id if isinstance(update, MessageAdded) else None
-    return Row(seq, ordinal, message_id, data, checksum(seq, ordinal, data))
+    return Row(seq, ordinal, message_id, data, checksum(seed, seq, ordinal, data))
 
 
-def to_rows(entries: Sequence[LogEntry]) -> list[Row]:
+def to_rows(room_id: str, entries: Sequence[LogEntry]) -> list[Row]:
     """The rows of a batch to append. Raises `InvalidValue` unless it is one to ``MAX_BATCH`` consecutive entries."""
     if not 0 < len(entries) <= MAX_BATCH:
         raise InvalidValue("entries", f"must be 1 to {MAX_BATCH} entries, got {len(entries)}")
@@ -131,7 +168,8 @@ def to_rows(entries: Sequence[LogEntry]) -> list[Row]:
     check_range("entries", entries[0].seq, 1)
     check_range("entries", entries[-1].seq, 1)
     check_range("entries", ordinal)
-    return [_to_row(entry) for entry in entries]
+    seed = seed_of(room_id)
+    return [_to_row(seed, entry) for entry in entries]
 
 
 def split(room_id: str, end: End | None, epoch: str, rows: Sequence[Row]) -> tuple[Sequence[Row], Sequence[Row]]:
@@ -174,6 +212,6 @@ def repeats(room_id: str, stored: Row | None, offered: Row) -> bool:
     return nothing
 
 
-def nothing(row: Row) -> Row:
+def nothing(room_id: str, row: Row) -> Row:
     """What is stored in the place of a row whose message the log holds elsewhere."""
-    return Row(row.seq, row.ordinal, None, None, checksum(row.seq, row.ordinal, None))
+    return Row(row.seq, row.ordinal, None, None, checksum(seed_of(room_id), row.seq, row.ordinal, None))

@@ -46,7 +46,19 @@ CREATE TABLE snapshot (
 CREATE TABLE dictionary (name TEXT PRIMARY KEY, crc INTEGER NOT NULL, data BLOB NOT NULL);
 """
 
-MIGRATIONS: Final[Sequence[str]] = (_FIRST,)
+# ``since``: every entry in (since, logged] is in the log; below, some were truncated, or a snapshot bridged a hole.
+# ``tiers``: of which tiers there is a snapshot, 2 for ACTIVE and 1 for BACKGROUND. ``crc`` is of all that a room's row
+# says, ``seal`` of which snapshot it is; NULL: not written since there are such.
+_CHECKED: Final = """
+ALTER TABLE room ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE room ADD COLUMN tiers INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE room ADD COLUMN crc INTEGER;
+ALTER TABLE snapshot ADD COLUMN seal INTEGER;
+UPDATE room SET
+    since = min(logged, ifnull((SELECT max(seq) FROM snapshot WHERE room = key), 0)),
+    tiers = ifnull((SELECT sum(CASE tier WHEN 'ACTIVE' THEN 2 ELSE 1 END) FROM snapshot WHERE room = key), 0)"""
+
+MIGRATIONS: Final[Sequence[str]] = (_FIRST, _CHECKED)
 """``MIGRATIONS[v]`` is the SQL that brings a file from version ``v`` to ``v + 1``; a new file has version 0."""
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Literal, TypeVar
@@ -16,7 +16,7 @@ from roomstate.errors import DamagedStore, InvalidValue, StoreReadOnly, StoreUna
 from roomstate.model import Tier, check_id
 from roomstate.store import schema, tables
 from roomstate.store.base import PAGE
-from roomstate.store.check import Diagnostics, has_wal_reset_bug, to_set_aside
+from roomstate.store.check import Diagnostics, has_wal_reset_bug, misindexed, to_set_aside
 from roomstate.store.checks import check_data, check_range, check_read, check_snapshot
 from roomstate.store.connection import (
     Connect,
@@ -106,6 +106,10 @@ class SQLiteStore:
             self._check(full=check == "full")
 
     def _check(self, *, full: bool) -> None:
+        with self._readers.lend() as connection:
+            wrong = misindexed(connection, self._where)
+        if wrong:
+            self._execute("REINDEX room", ())
         with self._readers.lend() as connection:  # not the writer's: a failed read leaves SQLite unable to write
             found = to_set_aside(connection, self._where, full=full)
         if found:
@@ -191,7 +195,7 @@ class SQLiteStore:
     def head(self, room_id: str) -> Head | None:
         """See `RoomStore`. O(log rooms)."""
         check_id("room_id", room_id)
-        with self._readers.lend() as connection:
+        with self._reading_room() as connection:
             found = tables.find(connection, room_id)
         return found.end.head if found else None
 
@@ -199,20 +203,16 @@ class SQLiteStore:
         """See `RoomStore`. O(entries · log n), and one commit, which it may share."""
         check_id("room_id", room_id)
         check_id("epoch", epoch)
-        rows = to_rows(entries)
+        rows = to_rows(room_id, entries)
         return self._write(lambda connection: tables.append(connection, room_id, epoch, rows))
 
     def read(self, room_id: str, after: int = 0, upto: int | None = None, limit: int = PAGE) -> tuple[LogEntry, ...]:
         """See `RoomStore`. O(log n + limit)."""
         check_read(room_id, after, upto, limit)
-        with self._readers.lend() as connection:
+        with self._reading_room() as connection:
             found = tables.find(connection, room_id)
-            rows = tables.read(connection, found.key, after, upto, limit) if found else []
-        try:
+            rows = tables.read_whole(connection, room_id, found, after, upto, limit) if found else []
             return tuple([decode(room_id, row) for row in rows])
-        except DamagedStore as error:
-            self._set_aside(error)
-            raise
 
     def truncate(self, room_id: str, upto: int, limit: int | None = None) -> int:
         """See `RoomStore`. O(dropped · log n)."""
@@ -229,12 +229,8 @@ class SQLiteStore:
     def load_snapshot(self, room_id: str, tier: Tier) -> bytes | None:
         """See `RoomStore`. O(log n + data)."""
         check_id("room_id", room_id)
-        try:
-            with self._readers.lend() as connection:
-                return tables.load_snapshot(connection, room_id, tier)
-        except DamagedStore as error:
-            self._set_aside(error)
-            raise
+        with self._reading_room() as connection:
+            return tables.load_snapshot(connection, room_id, tier)
 
     def save_dictionary(self, name: str, data: bytes) -> None:
         """See `RoomStore`. O(data), and one commit."""
@@ -255,7 +251,10 @@ class SQLiteStore:
     def dictionaries(self) -> tuple[str, ...]:
         """See `RoomStore`. O(n)."""
         with self._readers.lend() as connection:
-            return tuple(name for (name,) in connection.execute("SELECT name FROM dictionary ORDER BY name"))
+            names = tuple(name for (name,) in connection.execute("SELECT name FROM dictionary ORDER BY name"))
+        if not all(isinstance(name, str) for name in names):
+            raise DamagedStore(self._where, "has a dictionary whose name is no text")
+        return names
 
     # -- rooms -------------------------------------------------------------------------------------------------------
 
@@ -279,11 +278,17 @@ class SQLiteStore:
                 ).fetchall()
             )
 
-    def _set_aside(self, error: DamagedStore) -> None:
-        """Mark a room whose data failed a check, so that nobody builds on it; if that fails it will be found again."""
-        if not error.reason.startswith(tables.SET_ASIDE):
-            with suppress(StoreUnavailable):
-                self._write(lambda connection: tables.mark(connection, [(error.where, error.reason)]))
+    @contextmanager
+    def _reading_room(self) -> Iterator[sqlite3.Connection]:
+        """As `reading`; a room whose data fail a check there is set aside, so that nobody builds on it."""
+        try:
+            with self._readers.lend() as connection:
+                yield connection
+        except DamagedStore as error:
+            found = [] if error.reason.startswith(tables.SET_ASIDE) else [(error.where, error.reason)]
+            with suppress(StoreUnavailable):  # if it fails it will be found again
+                self._write(lambda connection: tables.mark(connection, found)) if found else None
+            raise
 
 
 def _size(path: Path, suffix: str = "") -> int:

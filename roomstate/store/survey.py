@@ -10,13 +10,12 @@ from pathlib import Path
 from msgspec import Struct
 
 from roomstate.effects import Head
-from roomstate.errors import InvalidValue
-from roomstate.position import Position
+from roomstate.errors import DamagedStore, InvalidValue
 from roomstate.store import tables
 from roomstate.store.base import PAGE
-from roomstate.store.check import damage_of
+from roomstate.store.check import LOST, damage_of
 from roomstate.store.connection import check_path, check_writable, connect_to, open_writer
-from roomstate.store.faults import faults, is_damage
+from roomstate.store.faults import RAISED, faults, is_damage
 from roomstate.store.schema import migrate
 
 __all__ = ["RoomReport", "SnapshotReport", "salvage", "survey"]
@@ -53,26 +52,34 @@ def survey(connection: sqlite3.Connection, after: str = "", limit: int = PAGE) -
 
 def _report(connection: sqlite3.Connection, room_id: str) -> RoomReport:
     try:
-        key, epoch, seq, ordinal, damage = connection.execute(
-            "SELECT key, epoch, seq, ordinal, damage FROM room WHERE room_id = ?", (room_id,)
-        ).fetchone()
-        first, entries, log_bytes = connection.execute(
-            "SELECT ifnull(min(seq), 0), count(*), ifnull(sum(length(data)), 0) FROM log WHERE room = ?", (key,)
-        ).fetchone()
-        found = connection.execute("SELECT tier, seq, length(data) FROM snapshot WHERE room = ? ORDER BY tier", (key,))
-        return RoomReport(
-            room_id=room_id,
-            head=Head(Position(epoch, seq), ordinal),
-            first=first,
-            entries=entries,
-            log_bytes=log_bytes,
-            snapshots=tuple(SnapshotReport(*row) for row in found),
-            damage=damage or "",
-        )
-    except sqlite3.Error as error:
+        found = tables.find(connection, room_id)
+        return _counted(connection, room_id, found) if found else RoomReport(room_id=room_id, damage=LOST)
+    except DamagedStore as error:
+        return RoomReport(room_id=room_id, damage=error.reason.removeprefix(tables.SET_ASIDE))
+    except RAISED as error:
         if not is_damage(error):
             raise
         return RoomReport(room_id=room_id, damage=f"cannot be read: {error}")
+
+
+def _counted(connection: sqlite3.Connection, room_id: str, found: tables.Found) -> RoomReport:
+    first, entries, log_bytes = connection.execute(
+        "SELECT ifnull(min(seq), 0), count(*), ifnull(sum(length(data)), 0) FROM log"
+        " WHERE room = ? AND seq BETWEEN 0 AND ?",
+        (found.key, found.end.logged),
+    ).fetchone()
+    sizes = dict(
+        connection.execute("SELECT tier, ifnull(length(data), 0) FROM snapshot WHERE room = ?", (found.key,)).fetchall()
+    )
+    seqs = tables.snapshots(connection, room_id, found)
+    return RoomReport(
+        room_id=room_id,
+        head=found.end.head,
+        first=first,
+        entries=entries,
+        log_bytes=log_bytes,
+        snapshots=tuple(SnapshotReport(tier.name, seqs[tier], sizes[tier.name]) for tier in sorted(seqs, reverse=True)),
+    )
 
 
 def salvage(connection: sqlite3.Connection, target: Path) -> Iterator[tuple[str, str]]:
@@ -97,15 +104,16 @@ def salvage(connection: sqlite3.Connection, target: Path) -> Iterator[tuple[str,
 def _copy_dictionaries(source: sqlite3.Connection, copy: sqlite3.Connection) -> None:
     try:
         rows = source.execute("SELECT name, crc, data FROM dictionary").fetchall()
-    except sqlite3.Error as error:
+    except RAISED as error:
         if not is_damage(error):
             raise
         return  # snapshots that need one will say so
     copy.executemany("INSERT INTO dictionary VALUES (?, ?, ?)", rows)
 
 
-_ROOM = "SELECT room_id, epoch, seq, ordinal, logged, damage, key FROM room WHERE room_id = ?"
-_PUT_ROOM = "INSERT INTO room (room_id, epoch, seq, ordinal, logged, damage) VALUES (?, ?, ?, ?, ?, ?)"
+_COLUMNS = "room_id, epoch, seq, ordinal, logged, damage, since, tiers, crc"
+_ROOM = f"SELECT {_COLUMNS}, key FROM room WHERE room_id = ?"
+_PUT_ROOM = f"INSERT INTO room ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def _copy_room(source: sqlite3.Connection, copy: sqlite3.Connection, room_id: str) -> str:
@@ -114,15 +122,19 @@ def _copy_room(source: sqlite3.Connection, copy: sqlite3.Connection, room_id: st
         *row, key = source.execute(_ROOM, (room_id,)).fetchone()
         if why := row[5] or damage_of(source, room_id):
             return str(why)
-    except sqlite3.Error as error:
+    except RAISED as error:
         if not is_damage(error):
             raise
         return f"cannot be read: {error}"
     copy.execute("BEGIN IMMEDIATE")
     new = copy.execute(_PUT_ROOM, row).lastrowid
-    for table, columns in (("log", "seq, ordinal, message_id, data, crc"), ("snapshot", "tier, seq, epoch, crc, data")):
+    for table, columns in (
+        ("log", "seq, ordinal, message_id, data, crc"),
+        ("snapshot", "tier, seq, epoch, crc, seal, data"),
+    ):
+        places = ", ".join("?" * (1 + len(columns.split(","))))
         copy.executemany(
-            f"INSERT INTO {table} (room, {columns}) VALUES (?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO {table} (room, {columns}) VALUES ({places})",
             ((new, *row) for row in source.execute(f"SELECT {columns} FROM {table} WHERE room = ?", (key,))),
         )
     copy.execute("COMMIT")

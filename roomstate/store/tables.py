@@ -15,7 +15,7 @@ from roomstate.errors import DamagedStore
 from roomstate.model import Tier
 from roomstate.position import MAX_SEQ
 from roomstate.store.base import best_tier, covered
-from roomstate.store.rows import End, Row, advance, anew, nothing, repeats, sound, split
+from roomstate.store.rows import End, Row, advance, anew, nothing, repeats, room_checksum, seal, sound, split, whole
 
 __all__ = [
     "SET_ASIDE",
@@ -28,7 +28,9 @@ __all__ = [
     "names",
     "read",
     "read_on",
+    "read_whole",
     "save_snapshot",
+    "snapshots",
     "truncate",
 ]
 
@@ -36,28 +38,44 @@ SET_ASIDE: Final = "is set aside: "
 
 
 class Found(NamedTuple):
-    """A room that a store has: its number there, and where it ends."""
+    """A room that a store has: its number there, where it ends, and what there is: all entries above ``since``, and
+    snapshots of ``tiers``.
+    """
 
     key: int
     end: End
+    since: int = 0
+    tiers: int = 0
 
 
 def find(connection: sqlite3.Connection, room_id: str) -> Found | None:
-    """The room of that id, or None. Raises `DamagedStore` where it is set aside."""
+    """The room of that id, or None. Raises `DamagedStore` where it is set aside or its end fails the checksum."""
     row = connection.execute(
-        "SELECT key, epoch, seq, ordinal, logged, damage FROM room WHERE room_id = ?", (room_id,)
+        "SELECT key, epoch, seq, ordinal, logged, since, tiers, crc, damage FROM room WHERE room_id = ?", (room_id,)
     ).fetchone()
     if row is None:
         return None
-    if row[5] is not None:
-        raise DamagedStore(room_id, SET_ASIDE + row[5])
-    return Found(row[0], End(*row[1:5]))
+    key, *told, crc, damage = row
+    if damage is not None:
+        raise DamagedStore(room_id, f"{SET_ASIDE}{damage}")
+    if not _is_told(*told) or (crc is not None and crc != room_checksum(room_id, *told)):
+        raise DamagedStore(room_id, "where it ends fails its checksum")
+    *end, since, tiers = told
+    return Found(key, End(*end), since, tiers)
+
+
+def _is_told(epoch: object, *numbers: object) -> bool:
+    """Whether these are of the kinds that were written: in SQLite any value may be of any."""
+    return isinstance(epoch, str) and all(isinstance(number, int) and 0 <= number <= MAX_SEQ for number in numbers)
 
 
 def names(connection: sqlite3.Connection, after: str, limit: int) -> tuple[str, ...]:
-    """A page of room ids, in order."""
+    """A page of room ids, in order. Raises `DamagedStore` for one that is no text."""
     found = connection.execute("SELECT room_id FROM room WHERE room_id > ? ORDER BY room_id LIMIT ?", (after, limit))
-    return tuple(name for (name,) in found)
+    page = tuple(name for (name,) in found)
+    if not all(isinstance(name, str) for name in page):
+        raise DamagedStore("room", "has an id that is no text")
+    return page
 
 
 def read(connection: sqlite3.Connection, key: int, after: int, upto: int | None, limit: int) -> list[Row]:
@@ -69,6 +87,17 @@ def read(connection: sqlite3.Connection, key: int, after: int, upto: int | None,
     ).fetchall()
     found.reverse()
     return [Row(*row) for row in found]
+
+
+def read_whole(
+    connection: sqlite3.Connection, room_id: str, found: Found, after: int, upto: int | None, limit: int
+) -> list[Row]:
+    """As `read`. Raises `DamagedStore` where an entry is missing that ought to be there."""
+    rows = read(connection, found.key, after, upto, limit)
+    last = found.end.logged if upto is None else min(upto, found.end.logged)
+    if not whole(rows, max(after, found.since), last, limit):
+        raise DamagedStore(room_id, f"entries of its log are missing between seqs {max(after, found.since)} and {last}")
+    return rows
 
 
 def read_on(connection: sqlite3.Connection, key: int, after: int, limit: int) -> list[Row]:
@@ -93,9 +122,10 @@ def append(connection: sqlite3.Connection, room_id: str, epoch: str, rows: Seque
     repeated = list(_repeats(connection, room_id, found, old))
     if not new:
         return Appended(found.end.logged if found else 0, tuple(repeated))
-    end = advance(found and found.end, epoch, new[-1])
-    key = _put_room(connection, room_id, found, end)
-    repeated += _insert(connection, key, new)
+    end, joins = advance(found and found.end, epoch, new[-1]), found and new[0].seq == found.end.logged + 1
+    since = found.since if found and joins else new[0].seq - 1
+    key = _put_room(connection, room_id, (found or Found(0, end))._replace(end=end, since=since))
+    repeated += _insert(connection, room_id, key, new)
     return Appended(end.logged, tuple(repeated))
 
 
@@ -109,20 +139,24 @@ def _repeats(connection: sqlite3.Connection, room_id: str, found: Found | None, 
             yield row.seq
 
 
-def _put_room(connection: sqlite3.Connection, room_id: str, found: Found | None, end: End) -> int:
-    """Write where a room ends; returns its number."""
-    if found is None:
-        put = "INSERT INTO room (room_id, epoch, seq, ordinal, logged) VALUES (?, ?, ?, ?, ?)"
-        return int(connection.execute(put, (room_id, *end)).lastrowid or 0)
-    put = "UPDATE room SET epoch = ?, seq = ?, ordinal = ?, logged = ? WHERE key = ?"
-    connection.execute(put, (*end, found.key))
-    return found.key
+def _put_room(connection: sqlite3.Connection, room_id: str, room: Found) -> int:
+    """Write what a room is from now on; returns its number, which a new one (0) is given."""
+    told = (*room.end, room.since, room.tiers)
+    values = (*told, room_checksum(room_id, *told))
+    if not room.key:
+        put = (
+            "INSERT INTO room (room_id, epoch, seq, ordinal, logged, since, tiers, crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        return int(connection.execute(put, (room_id, *values)).lastrowid or 0)
+    put = "UPDATE room SET epoch = ?, seq = ?, ordinal = ?, logged = ?, since = ?, tiers = ?, crc = ? WHERE key = ?"
+    connection.execute(put, (*values, room.key))
+    return room.key
 
 
 _INSERT = "INSERT OR IGNORE INTO log (room, seq, ordinal, message_id, data, crc) VALUES (?, ?, ?, ?, ?, ?)"
 
 
-def _insert(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> list[int]:
+def _insert(connection: sqlite3.Connection, room_id: str, key: int, rows: Sequence[Row]) -> list[int]:
     """Write rows; those whose message id the index refuses are written as holding nothing, and returned."""
     before = connection.total_changes
     connection.executemany(_INSERT, [(key, *row) for row in rows])
@@ -131,51 +165,63 @@ def _insert(connection: sqlite3.Connection, key: int, rows: Sequence[Row]) -> li
     first, last = rows[0].seq, rows[-1].seq
     there = {row.seq for row in read(connection, key, first - 1, last, len(rows))}
     refused = [row for row in rows if row.seq not in there]
-    connection.executemany(_INSERT, [(key, *nothing(row)) for row in refused])
+    connection.executemany(_INSERT, [(key, *nothing(room_id, row)) for row in refused])
     return [row.seq for row in refused]
 
 
 def save_snapshot(connection: sqlite3.Connection, room_id: str, tier: Tier, head: Head, data: bytes) -> bool:
     """Keep a snapshot; see `RoomStore.save_snapshot`."""
-    found = find(connection, room_id)
     (epoch, seq), ordinal = (head.position.epoch, head.position.seq), head.ordinal
-    if found is not None and anew(found.end, head):
+    found = find(connection, room_id) or Found(0, End(epoch, -1))
+    if anew(found.end, head):
         connection.execute("DELETE FROM snapshot WHERE room = ?", (found.key,))
-        found = found._replace(end=End(epoch, -1))
-    if found is not None and _snapshots(connection, found.key).get(tier, 0) > seq:
+        found = Found(found.key, End(epoch, -1))
+    if snapshots(connection, room_id, found).get(tier, 0) > seq:
         return False
-    end = found.end if found else End(epoch, 0)
-    if found is None or end.seq < seq:
-        end = End(epoch, seq, ordinal, end.logged)
-        key = _put_room(connection, room_id, found, end)
-    else:
-        key = found.key
+    end = found.end if found.end.seq >= seq else End(epoch, seq, ordinal, found.end.logged)
+    room = found._replace(end=end, tiers=found.tiers | _BITS[tier.name])
+    key = found.key if room == found else _put_room(connection, room_id, room)
+    crc = zlib.crc32(data)
     connection.execute(
-        "INSERT INTO snapshot (room, tier, seq, epoch, crc, data) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (room, tier)"
-        " DO UPDATE SET seq = excluded.seq, epoch = excluded.epoch, crc = excluded.crc, data = excluded.data",
-        (key, tier.name, seq, epoch, zlib.crc32(data), data),
+        _PUT_SNAPSHOT, (key, tier.name, seq, epoch, crc, seal(room_id, tier.name, seq, epoch, crc), data)
     )
     return True
 
 
-def _snapshots(connection: sqlite3.Connection, key: int) -> dict[Tier, int]:
-    """The snapshots of a room: tier to seq."""
-    found = connection.execute("SELECT tier, seq FROM snapshot WHERE room = ?", (key,))
-    return {Tier[tier]: seq for tier, seq in found}
+_BITS: Final = {Tier.ACTIVE.name: 2, Tier.BACKGROUND.name: 1}
+_PUT_SNAPSHOT = (
+    "INSERT INTO snapshot (room, tier, seq, epoch, crc, seal, data) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (room, tier) DO UPDATE SET seq = excluded.seq, epoch = excluded.epoch, crc = excluded.crc,"
+    " seal = excluded.seal, data = excluded.data"
+)
+
+
+def snapshots(connection: sqlite3.Connection, room_id: str, found: Found) -> dict[Tier, int]:
+    """The snapshots of a room: tier to seq. Raises `DamagedStore` where they are not those that there should be."""
+    seqs, tiers = {}, 0
+    rows = connection.execute("SELECT tier, seq, epoch, crc, seal FROM snapshot WHERE room = ?", (found.key,))
+    for tier, seq, epoch, crc, sealed in rows:
+        if tier not in _BITS or not isinstance(seq, int) or sealed not in (None, seal(room_id, tier, seq, epoch, crc)):
+            raise DamagedStore(room_id, "has a snapshot of another room, tier or seq")
+        seqs[Tier[tier]] = seq
+        tiers += _BITS[tier]
+    if tiers != found.tiers:
+        raise DamagedStore(room_id, "lacks a snapshot")
+    return seqs
 
 
 def load_snapshot(connection: sqlite3.Connection, room_id: str, tier: Tier) -> bytes | None:
     """The best snapshot for a tier; see `RoomStore.load_snapshot`. Raises `DamagedStore` if its checksum is wrong."""
     found = find(connection, room_id)
-    best = best_tier(tier, _snapshots(connection, found.key)) if found else None
+    best = best_tier(tier, snapshots(connection, room_id, found)) if found else None
     if found is None or best is None:
         return None
-    crc, data = connection.execute(
-        "SELECT crc, data FROM snapshot WHERE room = ? AND tier = ?", (found.key, best.name)
+    row = connection.execute(
+        "SELECT data, crc FROM snapshot WHERE room = ? AND tier = ?", (found.key, best.name)
     ).fetchone()
-    if not sound(data, crc):
+    if row is None or not sound(*row):
         raise DamagedStore(room_id, f"the {best.name} snapshot fails its checksum")
-    return bytes(data)
+    return bytes(row[0])
 
 
 def truncate(connection: sqlite3.Connection, room_id: str, upto: int, limit: int | None) -> int:
@@ -183,10 +229,13 @@ def truncate(connection: sqlite3.Connection, room_id: str, upto: int, limit: int
     found = find(connection, room_id)
     if found is None:
         return 0
-    upto = min(upto, covered(_snapshots(connection, found.key)))
+    upto = min(upto, covered(snapshots(connection, room_id, found)))
     if limit is not None:
         upto = _bounded(connection, found.key, upto, limit)
-    return connection.execute("DELETE FROM log WHERE room = ? AND seq <= ?", (found.key, upto)).rowcount
+    dropped = connection.execute("DELETE FROM log WHERE room = ? AND seq <= ?", (found.key, upto)).rowcount
+    if dropped:
+        _put_room(connection, room_id, found._replace(since=max(found.since, min(upto, found.end.logged))))
+    return dropped
 
 
 def _bounded(connection: sqlite3.Connection, key: int, upto: int, limit: int) -> int:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar, cast
 
 from roomstate.errors import RoomStateError, StoreUnavailable
-from roomstate.store.faults import translate
+from roomstate.store.faults import RAISED, translate
 
 __all__ = ["MAX_GROUP", "Writer"]
 
@@ -98,7 +98,7 @@ class Writer:
 
     def _named(self, error: BaseException) -> Exception:
         """The error as each job of a group is told of it: one of its own, since each is raised in its own thread."""
-        if isinstance(error, sqlite3.Error):
+        if isinstance(error, RAISED):
             named: Exception = translate(self._where, error)
         elif isinstance(error, Exception):
             return error

@@ -106,7 +106,7 @@ def test_a_room_set_aside_is_told(path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_snapshot_that_cannot_be_read_is_told(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    damage(path, "UPDATE snapshot SET crc = 1")
+    damage(path, "UPDATE snapshot SET data = 'x'")
     _, found = said([str(path)], capsys)
     assert "fails its checksum" in found["rooms"][1]["snapshot"]["error"]
 

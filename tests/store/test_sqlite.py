@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from roomstate.effects import Appended
+from roomstate.effects import Appended, Head, LogEntry
 from roomstate.errors import (
     DamagedStore,
     InvalidValue,
@@ -31,12 +31,16 @@ from roomstate.errors import (
     StoreUnavailable,
 )
 from roomstate.model import Tier
+from roomstate.position import Position
 from roomstate.store import SQLiteStore, schema
+from roomstate.store.base import NOTHING
 from roomstate.store.check import complaints, damage_of
 from roomstate.store.connection import connect_to
 from roomstate.store.faults import translate
 from roomstate.store.writer import _Job
 from roomstate.testing.contracts_store import added, batch, head, state
+
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 
 
 @pytest.fixture
@@ -183,7 +187,7 @@ def test_a_newer_schema_is_left_alone(path: Path) -> None:
     meddle(path, f"PRAGMA user_version = {len(schema.MIGRATIONS) + 1}")
     before = path.read_bytes()
     for readonly in (False, True):
-        with pytest.raises(NewerStore, match="schema version 2; this roomstate knows up to 1"):
+        with pytest.raises(NewerStore, match="schema version 3; this roomstate knows up to 2"):
             SQLiteStore(path, readonly=readonly)
     assert path.read_bytes() == before
 
@@ -196,8 +200,25 @@ def test_an_older_schema_is_brought_up(path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(StoreReadOnly, match="must be opened for writing once"):
         SQLiteStore(path, readonly=True)
     with SQLiteStore(path) as store:
-        assert store.diagnostics().schema_version == 2
+        assert store.diagnostics().schema_version == 3
         assert state(store, store.rooms()) == before
+
+
+def test_a_store_of_version_1_is_read_and_goes_on(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript((GOLDEN / "v1-store.sql").read_text())
+    with SQLiteStore(path, check="full") as store:
+        assert store.diagnostics().schema_version == 2
+        assert (store.rooms(), dict(store.damaged())) == (("a", "b"), {})
+        assert store.read("a") == (*batch(3, 6), LogEntry(6, 6, NOTHING))
+        assert store.load_snapshot("a", Tier.ACTIVE) == b"deep"
+        assert (store.head("b"), store.read("b")) == (head(502, "e2"), batch(501, 503))
+        assert (store.load_snapshot("b", Tier.ACTIVE), store.load_dictionary("d")) == (b"brief", b"words")
+        assert store.append("a", "e1", batch(7, 9)) == Appended(8)
+        meddle(path, "UPDATE room SET seq = seq + 1")  # "a" has a checksum now, "b" not yet
+        with pytest.raises(DamagedStore, match="where it ends"):
+            store.head("a")
+        assert store.head("b") == Head(Position("e2", 503), 502)
 
 
 def test_a_migration_that_fails_leaves_the_old_version(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -448,17 +469,26 @@ def test_a_damaged_dictionary_is_named(path: Path) -> None:
     ("damage", "why"),
     [
         (DAMAGE["a flipped bit"], "fails its checksum"),
-        ("UPDATE snapshot SET crc = 0 WHERE 1", "the ACTIVE snapshot fails its checksum"),
+        ("UPDATE snapshot SET data = 'x' WHERE 1", "the ACTIVE snapshot fails its checksum"),
+        ("UPDATE snapshot SET seq = 9 WHERE 1", "of another room, tier or seq"),
         ("DELETE FROM log WHERE seq = 20", "its log ends at seq 19, not at 20"),
         ("UPDATE log SET data = 5, crc = 1 WHERE seq = 3", "fails its checksum"),
-        ("UPDATE room SET seq = 'x', logged = 'x' WHERE room_id = 'room 1' OR 1", "its log ends at seq 20, not at x"),
+        ("UPDATE room SET seq = 'x', logged = 'x' WHERE room_id = 'room 1'", "where it ends fails its checksum"),
+        ("UPDATE room SET crc = NULL, logged = 21 WHERE room_id = 'room 1'", "its log ends at seq 20, not at 21"),
+        ("DELETE FROM log WHERE seq = 15", "entries of its log are missing between seqs 0 and 20"),
+        ("DELETE FROM log", "its log ends at seq 0, not at 20"),
+        ("DELETE FROM log WHERE seq = 1", "entries of its log are missing between seqs 0 and 20"),
+        ("DELETE FROM snapshot WHERE 1", "lacks a snapshot"),
+        ("UPDATE log SET message_id = 'm99' WHERE seq = 3", "has the id of another message"),
+        ("UPDATE snapshot SET tier = 'ACTIVATE' WHERE 1", "of another room, tier or seq"),
     ],
 )
 def test_a_full_check_finds_it_on_opening(path: Path, damage: str, why: str) -> None:
     fill(path)
-    meddle(path, damage if "room_id" in damage else f"{damage} AND room = 2" if "WHERE" in damage else damage)
+    meddle(path, damage if "room_id" in damage else f"{damage}{' AND' if 'WHERE' in damage else ' WHERE'} room = 2")
     with SQLiteStore(path, check="full") as store:
-        assert why in store.damaged()["room 1"]
+        assert why in store.damaged().get("room 1", "")
+        assert set(store.damaged()) <= {"room 1"}
 
 
 def test_a_torn_page_costs_the_rooms_on_it_and_no_others(path: Path) -> None:
@@ -479,6 +509,56 @@ def test_a_torn_page_costs_the_rooms_on_it_and_no_others(path: Path) -> None:
         for beside in path.parent.glob("rooms.db-*"):
             beside.unlink()
     assert "others" in outcomes
+
+
+def meddle_page(path: Path, name: str, old: bytes, new: bytes) -> None:
+    """Change the bytes of the root page of a table or an index."""
+    with closing(sqlite3.connect(path)) as connection:
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    start, content = 4096 * (page - 1), path.read_bytes()
+    changed = content[start : start + 4096].replace(old, new)
+    path.write_bytes(content[:start] + changed + content[start + 4096 :])
+
+
+def test_an_index_of_rooms_that_is_wrong_is_made_anew(path: Path) -> None:
+    """Nothing is lost: the table says which rooms there are, and its checksums that it is right."""
+    before = fill(path)
+    meddle_page(path, "sqlite_autoindex_room_1", b"room 2", b"room 8")
+    with SQLiteStore(path, check="none") as store:
+        assert store.rooms() == ("room 0", "room 1", "room 8")
+    with SQLiteStore(path) as store:
+        assert state(store, store.rooms()) == before
+        assert complaints(sqlite3.connect(path), full=True) == []
+
+
+def test_a_table_of_rooms_that_is_wrong_is_not_written_to(path: Path) -> None:
+    fill(path)
+    meddle_page(path, "room", b"room 2", b"room 8")
+    with pytest.raises(DamagedStore, match="missing from index"):
+        SQLiteStore(path)
+
+
+def test_a_schema_that_is_no_text_is_damage(path: Path) -> None:
+    fill(path)
+    path.write_bytes(path.read_bytes().replace(b"CREATE TABLE log (", b"CREATE TABLE lo\xff ("))
+    for readonly in (False, True):
+        with pytest.raises(DamagedStore, match="malformed"):
+            SQLiteStore(path, readonly=readonly)
+
+
+def test_what_is_of_another_kind_is_damage(path: Path) -> None:
+    fill(path)
+    with SQLiteStore(path, check="none") as store:
+        store.save_dictionary("d", b"words")
+    meddle(path, "UPDATE dictionary SET name = x'00'")
+    meddle(path, "UPDATE room SET room_id = x'00' WHERE room_id = 'room 2'")
+    with SQLiteStore(path, check="none") as store:
+        with pytest.raises(DamagedStore, match="no text"):
+            store.dictionaries()
+        with pytest.raises(DamagedStore, match="no text"):
+            store.rooms("room")
+    with pytest.raises(DamagedStore):
+        SQLiteStore(path, check="full")
 
 
 def test_a_doubly_used_page_is_not_written_to(path: Path) -> None:

@@ -136,7 +136,7 @@ def test_a_head_and_a_dictionary_that_cannot_be_read(path: Path, tmp_path: Path)
         assert [room.damage for room in survey(failing[0])] == ["cannot be read: torn"] * 3
         assert dict(salvage(failing[0], tmp_path / "1.db")) == dict.fromkeys("abc", "cannot be read: torn")
         assert dict(salvage(failing[1], tmp_path / "2.db")) == dict.fromkeys("abc", "")
-        for at, word in enumerate(("epoch, seq", "logged, damage, key", "FROM dict", "FROM log", "quick_check")):
+        for at, word in enumerate(("epoch, seq", "logged, damage, since", "FROM dict", "FROM log", "integrity_check")):
             slow: Any = Failing(connection, word)
             slow.code = sqlite3.SQLITE_IOERR  # the disk's fault says nothing of a room
             with pytest.raises((sqlite3.DatabaseError, StoreUnavailable), match="torn"):
