@@ -363,6 +363,6 @@ class Durability:
     def append_failed(self, holding: Holding, reason: str, now: float) -> None:
         """Try the append again later; everything stays as it is, and what is shown is STALE: the log is behind it."""
         holding.append_id = holding.appending = 0
-        if holding.kept is None:  # one that is being loaded is LOADING, or in ERROR: it is not all here
+        if holding.room is not None and holding.kept is None:  # one that is being loaded is LOADING, or in ERROR
             self._house.set_status(holding, LoadingSignal.LINK_LOST, reason)
         self._house.save_failed(holding, "append", reason, now)

@@ -106,6 +106,20 @@ def test_a_room_that_is_being_loaded_stays_so_while_its_log_does_not_answer() ->
     assert world.rooms.status("rust") in (Status.LOADING, Status.ERROR)
 
 
+def test_a_room_at_rest_is_not_stale_where_its_append_fails() -> None:
+    world = World()
+    world.settled("enter", "v", "rust")
+    world.settled("leave", "v", "rust")
+    assert world.rooms.tier("rust") is Tier.CACHED
+    world.do("publish", "rust", added("m1"))
+    world.host.refuse("rust")
+    world.host.answer()
+    assert (world.rooms.tier("rust"), world.rooms.status("rust")) == (Tier.CACHED, Status.READY)
+    world.now += 60
+    world.settled("tick")
+    assert world.rooms.view("rust").durable == 1
+
+
 def test_a_save_that_fails_does_not_hold_up_appends() -> None:
     world = World()
     world.settled("enter", "v", "rust")
