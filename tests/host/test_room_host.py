@@ -524,7 +524,7 @@ def test_both_hosts_have_the_same_verbs() -> None:
     assert verbs <= asynchronous.keys()
 
 
-READ_ELSEWHERE = {"check", "find", "head", "image", "interest", "progress", "since", "token", "weight"}
+READ_ELSEWHERE = {"check", "find", "head", "image", "interest", "progress", "remembers", "since", "token", "weight"}
 
 
 # -- a replica ---------------------------------------------------------------------------------------------------------
