@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 CLIENTS, ROOMS = 200, 20
 RATE = 5.0  # messages a second in each room, where latency is measured
 WARM_S, LATENCY_S, FLOOD_S = 1.0, 6.0, 5.0
-WINDOW = 4  # messages of each room's sender that have not come back, where throughput is measured
+WINDOW = 4  # messages of each room that have not come back to who has sent them, where throughput is measured
 TEXT = "a message of the length that people write in a chat, more or less"
 LONG = "x" * 20_000  # characters: what fills a socket's buffers soon
 FLOOD_RATE = 200  # long messages a second
@@ -56,7 +56,7 @@ class Ours(Wire):
         return json.dumps({"room_state_send": {"room_id": room, "client_id": mark, "update": update}})
 
     def read(self, raw: str) -> list[str]:
-        return super().read(raw) if raw.startswith('{"room_state_sync"') else []
+        return super().read(raw) if '"added_messages":' in raw else []
 
 
 class SocketIO(Wire):
@@ -89,7 +89,7 @@ class Crowd:
         self.sockets: list[tuple[str, ClientConnection]] = []
         self.delays: list[float] = []
         self.deliveries = 0
-        self.own: dict[str, asyncio.Semaphore] = {}
+        self.own: dict[int, asyncio.Semaphore] = {}
         self.slow: ClientConnection | None = None
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -99,42 +99,47 @@ class Crowd:
             socket = await connect(self.url.format(room=room), compression=None, max_queue=None, ping_interval=None)
             await self.wire.join(socket, room)
             self.sockets.append((room, socket))
-        for number, (room, socket) in enumerate(self.sockets):
-            self.tasks.append(asyncio.create_task(self.listen(number, room, socket)))
+        for number, (_, socket) in enumerate(self.sockets):
+            self.tasks.append(asyncio.create_task(self.listen(number, socket)))
 
-    async def listen(self, number: int, room: str, socket: ClientConnection) -> None:
-        """Take note of what comes. The first `ROOMS` clients are the senders: their own message is no delivery."""
+    async def listen(self, number: int, socket: ClientConnection) -> None:
+        """Take note of what comes. A message that its own sender gets is no delivery."""
         async for raw in socket:
             for mark in self.wire.read(str(raw)):
-                if number < ROOMS:
-                    self.own[room].release()
+                at, sender, _ = mark.split("-")
+                if int(sender) == number:
+                    if number in self.own:
+                        self.own[number].release()
                     continue
                 self.deliveries += 1
-                self.delays.append(time.perf_counter() - float(mark.split("-")[0]))
+                self.delays.append(time.perf_counter() - float(at))
 
-    async def say(self, room: str, socket: ClientConnection, number: int) -> None:
-        await socket.send(self.wire.write(room, f"{time.perf_counter():.7f}-{room}-{number}"))
+    async def say(self, sender: int, number: int, content: str = TEXT) -> None:
+        room, socket = self.sockets[sender]
+        await socket.send(self.wire.write(room, f"{time.perf_counter():.7f}-{sender}-{number}", content))
 
-    async def talk(self, room: str, socket: ClientConnection, seconds: float, at: float) -> None:
+    async def talk(self, sender: int, seconds: float, at: float) -> None:
         """Say something at a steady rate, whatever comes back."""
         start, number = time.perf_counter() + at, 0
         while (due := start + number / RATE) < start + seconds - at:
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            await self.say(room, socket, number)
+            await self.say(sender, number)
             number += 1
 
-    async def flood(self, room: str, socket: ClientConnection, seconds: float) -> None:
+    async def flood(self, sender: int, seconds: float) -> None:
         """Say something as soon as one of the last few has come back."""
         end, number = time.perf_counter() + seconds, 0
         while time.perf_counter() < end:
-            await self.own[room].acquire()
-            await self.say(room, socket, 1_000_000 + number)
+            await self.own[sender].acquire()
+            await self.say(sender, 1_000_000 + number)
             number += 1
 
     async def all_talk(self, seconds: float) -> None:
-        senders = enumerate(self.sockets[:ROOMS])
-        await asyncio.gather(*(self.talk(room, each, seconds, n / ROOMS / RATE) for n, (room, each) in senders))
+        await asyncio.gather(*(self.talk(sender, seconds, sender / ROOMS / RATE) for sender in range(ROOMS)))
         await asyncio.sleep(0.3)
+
+    async def all_flood(self, seconds: float) -> None:
+        await asyncio.gather(*(self.flood(sender, seconds) for sender in self.own))
 
     async def leave(self) -> None:
         for task in self.tasks:
@@ -169,17 +174,20 @@ async def latency(crowd: Crowd, pid: int) -> dict[str, Any]:
 
 async def single(crowd: Crowd, pid: int) -> dict[str, Any]:
     """`throughput` with one message at a time in each room."""
-    return await throughput(crowd, pid, 1)
+    return await throughput(crowd, pid, window=1)
 
 
-async def throughput(crowd: Crowd, pid: int, window: int = WINDOW) -> dict[str, Any]:
+async def several(crowd: Crowd, pid: int) -> dict[str, Any]:
+    """`throughput` where the messages of a room are of as many clients, one of each."""
+    return await throughput(crowd, pid, window=1, senders=WINDOW)
+
+
+async def throughput(crowd: Crowd, pid: int, window: int = WINDOW, senders: int = 1) -> dict[str, Any]:
     """Deliveries for each CPU second of the server, when all rooms are as busy as they can be."""
-    for room in crowd.own:
-        crowd.own[room] = asyncio.Semaphore(window)
-    senders = crowd.sockets[:ROOMS]
-    await asyncio.gather(*(crowd.flood(room, socket, WARM_S) for room, socket in senders))
+    crowd.own = {sender: asyncio.Semaphore(window) for sender in range(senders * ROOMS)}
+    await crowd.all_flood(WARM_S)
     crowd.deliveries, before, start = 0, spent(pid), time.perf_counter()
-    await asyncio.gather(*(crowd.flood(room, socket, FLOOD_S) for room, socket in senders))
+    await crowd.all_flood(FLOOD_S)
     cpu = spent(pid) - before
     return {
         "deliveries": crowd.deliveries,
@@ -189,13 +197,13 @@ async def throughput(crowd: Crowd, pid: int, window: int = WINDOW) -> dict[str, 
     }
 
 
-async def flooded(crowd: Crowd, room: str) -> tuple[dict[str, float], int]:
+async def flooded(crowd: Crowd) -> tuple[dict[str, float], int]:
     """The latency of everybody's talk while a room is flooded with long messages, and how many those were."""
     crowd.delays.clear()
     talking = asyncio.create_task(crowd.all_talk(LATENCY_S))
-    number, socket = 0, crowd.sockets[0][1]
+    number = 0
     while not talking.done():
-        await socket.send(crowd.wire.write(room, f"{time.perf_counter():.7f}-{number}", LONG))
+        await crowd.say(0, number, LONG)
         number += 1
         await asyncio.sleep(1 / FLOOD_RATE)
     return quantiles(crowd.delays), number
@@ -209,11 +217,11 @@ async def slow(crowd: Crowd, pid: int) -> dict[str, Any]:
         crowd.url.format(room=room), compression=None, max_queue=1, max_size=MAX_FRAME, ping_interval=None
     )
     reading = asyncio.create_task(drain(lazy))
-    before, _ = await flooded(crowd, room)
+    before, _ = await flooded(crowd)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)
-    during, sent = await flooded(crowd, room)
-    last = f"{time.perf_counter():.7f}-last"
+    during, sent = await flooded(crowd)
+    last = f"{time.perf_counter():.7f}-0-last"
     await crowd.sockets[0][1].send(crowd.wire.write(room, last))
     return {"before": before, "during": during, "sent": sent, **await caught_up(lazy, room, last)}
 
@@ -228,6 +236,7 @@ async def caught_up(socket: ClientConnection, room: str, last: str) -> dict[str,
     from roomstate import RoomStateManager
     from roomstate.effects import RequestRecovery
     from roomstate.sync.envelope import decode
+    from roomstate.sync.subscribers import SLOT
 
     replica = RoomStateManager(role="replica")
     asked = [each for each in replica.enter("lazy", room) if isinstance(each, RequestRecovery)]
@@ -238,9 +247,11 @@ async def caught_up(socket: ClientConnection, room: str, last: str) -> dict[str,
             token = effect.token.to_str() if effect.token is not None else None
             frame = {"room_id": room, "request_id": effect.request_id, "token": token}
             await socket.send(json.dumps({"room_state_request": frame}))
-        envelope = decode(str(await asyncio.wait_for(socket.recv(), 30)))
+        raw = str(await asyncio.wait_for(socket.recv(), 30))
+        envelope = decode(raw)
         told += 1
-        jumps += envelope.sequence_number > head + 1 > 1  # what did not fit in its queue came at once
+        many = envelope.sequence_number > head + 1 > 1 and len(raw) > SLOT
+        jumps += many  # what did not fit in its queue came at once, and is more than is told together
         head = envelope.sequence_number
         asked = [each for each in replica.receive(envelope) if isinstance(each, RequestRecovery)]
         held = [message.id for message in replica.view(room).messages]
@@ -249,12 +260,11 @@ async def caught_up(socket: ClientConnection, room: str, last: str) -> dict[str,
     return {"told": told, "resyncs": jumps, "right": right}
 
 
-JOBS = {"latency": latency, "throughput": throughput, "single": single, "slow": slow}
+JOBS = {"latency": latency, "throughput": throughput, "several": several, "single": single, "slow": slow}
 
 
 async def main(kind: str, port: int, job: str, pid: int) -> None:
     crowd = Crowd(kind, port)
-    crowd.own = {f"room{number}": asyncio.Semaphore(WINDOW) for number in range(ROOMS)}
     await crowd.come()
     try:
         print(json.dumps(await JOBS[job](crowd, pid)))
