@@ -378,7 +378,14 @@ def test_long_words_right_to_left_texts_and_many_rooms_fit(tmp_path: Path) -> No
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
             people = [
-                Person(browser, running, "a" * 32, viewport={"width": 320, "height": 600}, color_scheme="dark"),
+                Person(
+                    browser,
+                    running,
+                    "a" * 32,
+                    viewport={"width": 320, "height": 600},
+                    color_scheme="dark",
+                    has_touch=True,
+                ),
                 Person(browser, running, "\u0639\u0645\u0631", viewport={"width": 1280, "height": 800}),
             ]
             people[0].go("lobby")
@@ -396,11 +403,14 @@ def test_long_words_right_to_left_texts_and_many_rooms_fit(tmp_path: Path) -> No
             assert people[1].page.locator("#messages a").get_attribute("href") == texts[1]
             direction = "getComputedStyle(document.querySelectorAll('#messages .text')[2]).direction"
             assert people[1].page.evaluate(direction) == "rtl"
+            people[0].page.tap("#messages li.message >> nth=0")
+            people[0].page.locator("#messages li.message >> nth=0").get_by_role("button", name="React with ♥").tap()
+            people[1].page.wait_for_selector(".reactions button:has-text('♥')")
             people[1].page.focus("#messages")  # by keyboard: to the last message, and to what may be done to it
             people[1].page.keyboard.press("End")
             people[1].page.keyboard.press("Tab")
             people[1].page.keyboard.press("Enter")
-            people[0].page.wait_for_selector(".reactions button")
+            people[0].page.wait_for_selector(".reactions button:has-text('+1')")
             assert [person.errors for person in people] == [[], []]
             browser.close()
     finally:

@@ -9,6 +9,7 @@ const TOGETHER_MS = 5 * 60_000; // messages of one user within it stand together
 const REACTIONS = ["+1", "♥", "☺"];
 const REASONS = { RateLimited: "too many at once", NotAllowed: "you may not do this", StoreUnavailable: "the server could not save it" };
 const $ = (id) => document.getElementById(id);
+const newId = () => [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 
 const rooms = new Map(); // RoomReplica by room, each as long as the page
 const acts = new Map(); // what was done to messages and not answered yet: its name, by client id
@@ -126,7 +127,7 @@ function resend(room) {
 
 // -- what the user does -------------------------------------------------------------------------------------------------
 
-const send = (room, update, clientId = crypto.randomUUID()) =>
+const send = (room, update, clientId = newId()) =>
   tell("send", { room_id: room.roomId, client_id: clientId, update });
 
 function post(room, clientId, content) {
@@ -139,7 +140,7 @@ function post(room, clientId, content) {
 
 // Do something to a message: what comes of it is told where it is refused.
 function act(room, what, update) {
-  const clientId = crypto.randomUUID();
+  const clientId = newId();
   if (send(room, update, clientId)) acts.set(clientId, what);
   else notify(`${what} has to wait until the connection is back.`);
 }
@@ -176,7 +177,7 @@ $("compose").addEventListener("submit", (event) => {
   event.preventDefault();
   const content = $("text").value.trim();
   if (!content || !current) return;
-  post(rooms.get(current), crypto.randomUUID(), content);
+  post(rooms.get(current), newId(), content);
   $("text").value = "";
   fit($("text"));
   unreadAfter = 0;
