@@ -378,6 +378,7 @@ class Replicating:
             holding.apart = False
             self._house.out.append(stream(holding.room_id, holding.tier))
         self._forget(holding)  # what was asked over the old link will not be answered
+        holding.following().reconnected(holding.epoch)
         self._house.set_status(holding, LoadingSignal.LINK_BACK)
         self._house.succeeded(holding, "recover")
         self.resume(holding, now)

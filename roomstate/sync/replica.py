@@ -255,11 +255,19 @@ class RoomReplica:
         """
         self.suspect = False
         kept = [waiting for waiting in self._early if waiting.questions == self._questions]
-        ahead = [waiting.envelope.sequence_number for waiting in kept if waiting.envelope.epoch == epoch]
-        self.known = max([seq, *ahead])
+        self.known = max([seq, *_told(kept, epoch)])
         self.dropped += len(self._early) - len(kept)
         self._kept = []
         self._retain(kept)
+
+    def reconnected(self, epoch: str) -> None:
+        """Drop what waited, but go on knowing of it: all of it is asked for anew, or was lost with the link. O(n).
+
+        Joined to the answer it would be taken for what an authority has that has fallen back meanwhile.
+        """
+        self.known = max([self.known, *_told(self._early, epoch)])
+        self.dropped += len(self._early)
+        self._retain([])
 
     # -- what is missing ---------------------------------------------------------------------------------------------
 
@@ -292,6 +300,11 @@ class RoomReplica:
         assert places == sorted(places)
         assert len(self._kept) <= MAX_EARLY
         assert len(self._latest) <= _MAX_KEYS
+
+
+def _told(early: list[_Waiting], epoch: str) -> list[int]:
+    """Return how far what waits says that the authority has come in ``epoch``."""
+    return [waiting.envelope.sequence_number for waiting in early if waiting.envelope.epoch == epoch]
 
 
 def _size(envelope: Envelope) -> int:

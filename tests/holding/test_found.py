@@ -10,6 +10,7 @@ from roomstate import Limits, MessageEdited, MessageRemoved, RoomConfig, Tier
 from roomstate.effects import (
     AppendLog,
     EchoFailed,
+    GapOpened,
     Loaded,
     LoadHead,
     LoadSnapshot,
@@ -202,6 +203,20 @@ def test_an_authority_that_has_fallen_back_is_believed() -> None:
     pair.settle()
     pair.same()
     assert pair.ids() == ["a", "x"]
+
+
+def test_what_waited_over_a_lost_link_is_not_joined_to_the_answer() -> None:
+    pair = Pair().ready("a")
+    pair.publish("b")
+    pair.receive(pair.publish("c"))
+    fallen(pair, "a", "x")
+    pair.take(pair.replica.disconnected(ROOM))
+    told = pair.take(pair.replica.connected(ROOM))
+    assert [each.gap for each in told if isinstance(each, GapOpened)] == [Gap(1, 3)]
+    pair.settle()
+    pair.receive(pair.publish("y"))
+    pair.same()
+    assert pair.ids() == ["a", "x", "y"]
 
 
 def test_what_was_acknowledged_is_sent_again_where_the_authority_has_lost_it() -> None:

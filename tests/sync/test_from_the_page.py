@@ -86,7 +86,7 @@ class Plain:
         self.stale, self.request, self.early_at, self.retry_at = True, None, None, None
 
     def reconnect(self, _: bool) -> None:
-        self.stale, self.failures = False, 0
+        self.stale, self.failures, self.waiting = False, 0, []
         self.ask(whole=not self.epoch or (self.active and bool(self.gaps)))
 
     # -- the table

@@ -132,6 +132,7 @@ export class RoomReplica {
     this.stale = false;
     this.failures = 0;
     this.retryAt = null;
+    this.early = []; // asked for anew, or lost: the authority may have fallen back meanwhile
     this._ask(now, this.whole || (this.tier === "ACTIVE" && this.gapsHeld.length > 0));
     this.changed += 1;
   }
