@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from roomstate.effects import CloseStream, OpenStream, RequestRecovery, SendToAuthority, Sent
 from roomstate.errors import InvalidValue, ProtocolError, RateLimited, RoomStateError, StoreUnavailable, UnknownRoom
-from roomstate.model import Message
+from roomstate.model import Message, Status
 from roomstate.sync.envelope import Envelope
 from roomstate.sync.frames import Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame
 from roomstate.updates import MessageAdded
@@ -63,6 +63,7 @@ class SocketLink:
 
     def __init__(self) -> None:
         self._socket: Socket | None = None
+        self._host: RoomHost | None = None  # whose link it is
         self._open: dict[str, str] = {}  # the interest that each room is held with, as its frame
         self._told: dict[str, None] = {}  # rooms whose interest this socket's other end was told of
         self._waiting: dict[tuple[str, str], _Answer] = {}  # by room and client id; bounded by what rooms' echoes are
@@ -76,7 +77,7 @@ class SocketLink:
         socket has not ended yet, what is to be sent goes to the new one.
         """
         self._forget()
-        self._socket = socket
+        self._socket, self._host = socket, host
         again = asyncio.create_task(self._show_again(socket))
         try:
             for room_id in tuple(self._open):
@@ -95,6 +96,13 @@ class SocketLink:
                     with suppress(UnknownRoom, InvalidValue):
                         await host.disconnected(room_id)
             await asyncio.wait([again])
+
+    async def _back(self, room_id: str) -> None:
+        """Say that a room is linked again that was not among those `serve` began with: it would stay STALE."""
+        if self._host is not None and room_id in self._told:
+            with suppress(UnknownRoom):
+                if self._host.status(room_id) is Status.STALE:
+                    await self._host.connected(room_id)
 
     async def _interest(self, socket: Socket, room_id: str) -> None:
         """Tell the other end of a room; only then is anything else said of it."""
@@ -180,6 +188,7 @@ class SocketLink:
         self._open[effect.room_id] = tier.to_json()
         if self._socket is not None:
             await self._interest(self._socket, effect.room_id)
+            await self._back(effect.room_id)
 
     async def close(self, effect: CloseStream, /) -> None:
         """Show no interest any more."""

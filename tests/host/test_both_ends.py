@@ -222,6 +222,10 @@ def test_no_room_stays_behind_on_a_live_socket_link(how: str, seed: int) -> None
     assert rough_campaign(how, seed) == ([], set())
 
 
+def test_a_room_whose_opening_was_late_is_not_stale_until_a_heartbeat() -> None:
+    assert rough_campaign("seldom a heartbeat, short times", 181) == ([], set())
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(2, 402))
 @pytest.mark.parametrize("how", ROUGH)

@@ -360,3 +360,24 @@ def test_a_room_that_is_refused_is_asked_for_again_only_where_that_may_help(
         assert ends.link._again == {}
 
     played(story)
+
+
+def test_a_room_that_is_opened_after_the_link_is_back_is_not_stale(played: Play) -> None:
+    async def story(ends: Ends) -> None:
+        await ends.server.publish("rust", post("one"))
+        await ends.client.enter("me", "rust", user="ada")
+        await ends.client.disconnected("rust")  # an earlier link was lost as the room was about to be opened
+        ends.link._open.clear()
+        await ends.call()
+        assert ends.client.status("rust") is Status.STALE
+        await ends.link.open(OpenStream("rust", "realtime"))
+        await ends.until(lambda: ends.client.status("rust") is Status.READY and ends.contents() == ["one"])
+        asked = ends.server.counts["frame", "request", "taken"]
+        await ends.link.open(OpenStream("rust", "realtime"))
+        await ends.link.open(OpenStream("nowhere", "realtime"))
+        await asyncio.sleep(0.05)
+        assert (
+            ends.server.counts["frame", "request", "taken"] == asked
+        )  # nothing more is asked of a room that is linked
+
+    played(story)

@@ -336,6 +336,7 @@ function toEnd() {
   $("latest").hidden = true;
 }
 addEventListener("resize", () => followEnd && toEnd());
+$("messages").addEventListener("focusin", () => followEnd && requestAnimationFrame(toEnd)); // what can be done needs room
 
 function show() {
   markRead();
