@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -152,21 +155,52 @@ def fuzz_sealed(rounds: int, seed: int) -> None:
         assert image is None or isinstance(image, RoomImage)
 
 
-@pytest.mark.campaign
-def test_mutated_snapshots_are_never_read_wrong() -> None:
-    fuzz_plain(180_000, 1)
+def peak() -> int:
+    """The most bytes that this process ever held, by what Linux says; not its parent's, as getrusage would tell."""
+    return 1024 * int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])
+
+
+def grown(fuzz: Callable[[int, int], None], rounds: int, seed: int) -> int:
+    """Bytes by which the process's memory grew at its peak, that of zstd included; to be called in one of its own."""
+    fuzz(max(rounds // 20, 100), seed + 1)
+    before = peak()
+    fuzz(rounds, seed)
+    return peak() - before
+
+
+def fuzz_within_memory(fuzz: Callable[[int, int], None], rounds: int, seed: int) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("its memory cannot be asked for")
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(grown, fuzz, rounds, seed).result() <= CAP + SLACK
 
 
 @pytest.mark.campaign
-def test_mutations_behind_right_checksums_give_typed_errors() -> None:
-    fuzz_sealed(20_000, 1)
+def test_mutated_snapshots_are_never_read_wrong_within_the_stated_memory() -> None:
+    fuzz_within_memory(fuzz_plain, 180_000, 1)
+
+
+@pytest.mark.campaign
+def test_mutations_behind_right_checksums_give_typed_errors_within_the_stated_memory() -> None:
+    fuzz_within_memory(fuzz_sealed, 20_000, 1)
+
+
+def test_too_much_memory_would_be_noticed() -> None:
+    with pytest.raises(AssertionError):
+        fuzz_within_memory(greedy, 2000, 1)
+
+
+def greedy(rounds: int, seed: int) -> None:
+    """A reader that takes more memory than it may, but not at once."""
+    if rounds > 1000:
+        assert len(b"x" * (2 * (CAP + SLACK))) > CAP
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(10))
 def test_ten_million_mutated_snapshots(seed: int) -> None:
-    fuzz_plain(900_000, 1000 + seed)
-    fuzz_sealed(100_000, 2000 + seed)
+    fuzz_within_memory(fuzz_plain, 900_000, 1000 + seed)
+    fuzz_within_memory(fuzz_sealed, 100_000, 2000 + seed)
 
 
 def test_every_bit_flip_is_damage_or_changes_nothing() -> None:
@@ -186,6 +220,15 @@ def test_every_cut_is_damage() -> None:
         for read in (CODEC.decode, CODEC.header):
             with pytest.raises(DamagedSnapshot):
                 read(SNAPSHOTS[2][:size])
+
+
+def test_a_header_is_read_without_its_frame() -> None:
+    data = bytearray(SNAPSHOTS[2])
+    _, start = header_module.split(SNAPSHOTS[2])
+    data[start:-4] = bytes(len(data) - start - 4)
+    assert CODEC.header(bytes(data)) == CODEC.header(SNAPSHOTS[2])
+    with pytest.raises(DamagedSnapshot):
+        CODEC.decode(bytes(data))
 
 
 def test_two_snapshots_spliced_are_damage() -> None:
@@ -224,23 +267,24 @@ def frame_of(payload: bytes, **settings: Any) -> bytes:
 PLAIN = msgspec.msgpack.encode(_Payload(columns(), b"{}"))
 
 
-@pytest.mark.parametrize(
-    ("frame", "stated"),
-    [
-        (frame_of(PLAIN, write_checksum=False), len(PLAIN)),
-        (frame_of(PLAIN, write_content_size=False), len(PLAIN)),
-        (frame_of(PLAIN), len(PLAIN) - 1),
-        (frame_of(PLAIN) + b"x", len(PLAIN)),
-        (frame_of(PLAIN) + frame_of(b"more"), len(PLAIN)),
-        (frame_of(PLAIN)[:-5], len(PLAIN)),
-        (frame_of(bytes(16 * CAP)), 16 * CAP),
-        (frame_of(bytes(16 * CAP)), len(PLAIN)),
-        (b"\x28\xb5\x2f\xfd\xe4" + b"\xff" * 7 + b"\x7f", 2**53 - 1),
-        (b"\x28\xb5\x2f\xfd\xe4" + (CAP).to_bytes(8, "little"), CAP),
-        (b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd", 4),
-        (b"none", 4),
-    ],
-)
+FRAMES = {
+    "no checksum, so flipped bits would be read": (frame_of(PLAIN, write_checksum=False), len(PLAIN)),
+    "no declared size": (frame_of(PLAIN, write_content_size=False), len(PLAIN)),
+    "another size than the header says": (frame_of(PLAIN), len(PLAIN) - 1),
+    "a trailing byte, which zstandard accepts": (frame_of(PLAIN) + b"x", len(PLAIN)),
+    "a trailing frame": (frame_of(PLAIN) + frame_of(b"more"), len(PLAIN)),
+    "truncated, which a stream_reader does not notice": (frame_of(PLAIN)[:-5], len(PLAIN)),
+    "a bomb that declares its size, which max_output_size ignores": (frame_of(bytes(16 * CAP)), 16 * CAP),
+    "a bomb that the header belittles": (frame_of(bytes(16 * CAP)), len(PLAIN)),
+    "a lying header of 13 bytes, a MemoryError": (b"\x28\xb5\x2f\xfd\xe4" + b"\xff" * 7 + b"\x7f", 2**53 - 1),
+    "a lying header within the cap": (b"\x28\xb5\x2f\xfd\xe4" + CAP.to_bytes(8, "little"), CAP),
+    "a window above the cap": (b"\x28\xb5\x2f\xfd\xc4\x70" + len(PLAIN).to_bytes(8, "little"), len(PLAIN)),
+    "a skippable frame": (b"\x50\x2a\x4d\x18\x04\x00\x00\x00abcd", 4),
+    "no frame": (b"none", 4),
+}
+
+
+@pytest.mark.parametrize(("frame", "stated"), FRAMES.values(), ids=FRAMES)
 def test_frames_that_zstandard_would_accept_or_choke_on_are_damage(frame: bytes, stated: int) -> None:
     data = forge_payload(b"", frame, payload_bytes=stated)
     tracemalloc.start()

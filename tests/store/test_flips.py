@@ -89,6 +89,7 @@ def campaign(flips: int, seed: int) -> list[tuple[int, list[str]]]:
     return wrong
 
 
+@pytest.mark.campaign
 def test_no_flipped_bit_is_read_as_something_else() -> None:
     assert campaign(500, 1) == []
 
