@@ -365,10 +365,13 @@ def test_a_room_that_is_refused_is_asked_for_again_only_where_that_may_help(
 def test_a_room_that_is_opened_after_the_link_is_back_is_not_stale(played: Play) -> None:
     async def story(ends: Ends) -> None:
         await ends.server.publish("rust", post("one"))
-        await ends.client.enter("me", "rust", user="ada")
-        await ends.client.disconnected("rust")  # an earlier link was lost as the room was about to be opened
-        ends.link._open.clear()
         await ends.call()
+        await ends.client.enter("me", "rust", user="ada")
+        await ends.until(lambda: ends.client.status("rust") is Status.READY)
+        await ends.hang_up()
+        ends.link._open.clear()  # the room was about to be opened as the link was lost
+        await ends.call()
+        await asyncio.sleep(0.05)
         assert ends.client.status("rust") is Status.STALE
         await ends.link.open(OpenStream("rust", "realtime"))
         await ends.until(lambda: ends.client.status("rust") is Status.READY and ends.contents() == ["one"])
