@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import pytest
 
@@ -74,6 +75,31 @@ class TestABrokenScorer:
             cache.put(f"r{number}", b".", now=float(number))
         cache.get("r0", 3.0)
         assert [one.room_id for one in cache.put("new", b".", now=4.0)] == ["r1"]
+
+
+@pytest.mark.parametrize("order", Order)
+def test_a_scorer_that_breaks_the_promise_of_its_order_loses_no_room(order: Order) -> None:
+    class Fickle(Scorer):
+        """Another score each time it is asked, of any sign and size, and groups that do not exist."""
+
+        def __init__(self) -> None:
+            self.order = order
+            self.chance = random.Random(1)
+
+        def score(self, entry: Entry, now: float) -> float:
+            return self.chance.choice((-1e300, -1.0, 0.0, 1e-300, 1e300)) * self.chance.random()
+
+        def group(self, entry: Entry) -> int:
+            return self.chance.choice((-1, 0, 255, 256, 10**30))
+
+    cache = RoomCache(max_rooms=20, max_bytes=450, policy=ScoredPolicy(Fickle()))
+    assert drive(cache)
+    left = list(cache)
+    for room_id in left:
+        assert cache.unpin(room_id, now=1e6) == ()
+    gone = [one.room_id for one in cache.shrink(0, now=1e6)]
+    assert sorted(gone) == sorted(left)
+    assert len(cache) == cache.bytes == 0
 
 
 def test_a_room_that_gets_larger_or_hinted_is_scored_again() -> None:

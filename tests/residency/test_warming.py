@@ -235,3 +235,16 @@ def test_bad_arguments_change_nothing() -> None:
         with pytest.raises(InvalidValue):
             call()
     assert warmer.stats() == before
+
+
+def test_a_viewer_with_ten_thousand_rooms_is_planned_for_within_the_bounds() -> None:
+    predictor = BlendedPredictor(max_rooms=500)
+    warmer = Warmer(predictor, max_watched=100, least_chance=0.0)
+    for now in range(10_000):
+        predictor.visited("ada", f"room-{now}", float(now))
+        warmer.turned(f"room-{now}")
+        if now % 50 == 0:
+            assert len(warmer.plan("ada", float(now), held=())) <= warmer.max_loads
+    warmer.check()
+    predictor.check()
+    assert warmer.stats().open <= warmer.max_open
