@@ -200,6 +200,21 @@ def test_nothing_is_loaded_while_memory_is_short() -> None:
     assert kinds(world.do("warm", "v")) == []
 
 
+@pytest.mark.parametrize(
+    ("role", "durability", "loads"),
+    [
+        ("authority", "relaxed", 1),
+        ("authority", "none", 0),
+        ("replica", "relaxed", 0),
+        ("replica", "none", 0),
+    ],
+)
+def test_a_replica_warms_nothing_and_neither_does_who_has_no_log(role: str, durability: str, loads: int) -> None:
+    world = World(warmer=eager("rust"), role=role, durability=durability)
+    assert kinds(world.do("warm", "v")) == [LoadPacked] * loads
+    assert found(world) == (0, 0, 0)
+
+
 def test_what_the_cache_lets_go_is_wasted() -> None:
     world = after_restart(with_store("rust"), eager("rust"), cache=RoomCache(max_rooms=1))
     world.settled("warm", "v")
