@@ -155,8 +155,8 @@ class Answers(Readings):
 
         Every `enter` does it too, for the turn after. ``user`` is whose connection ``viewer`` is, by default what it
         said before, or itself. The rooms come into the cache, as many as the warmer's bounds let, and if they are worth
-        more there than what would give way. On a replica, without a ``warmer`` or a log, or while memory is short, nothing
-        happens. What was loaded is counted in ``stats()`` as used, wasted or failed. O(candidates). Raises
+        more there than what would give way. On a replica, without a ``warmer`` or a log, or while memory is short,
+        nothing happens. What was loaded is counted in ``stats()`` as used, wasted or failed. O(candidates). Raises
         ``InvalidValue``.
         """
         now = self._begin(now)
