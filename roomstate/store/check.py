@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -12,7 +12,7 @@ from roomstate.errors import DamagedStore
 from roomstate.store import tables
 from roomstate.store.base import PAGE
 from roomstate.store.faults import RAISED, is_damage
-from roomstate.store.rows import decode, room_checksum, sound, whole
+from roomstate.store.rows import decode, dictionary_checksum, room_checksum, sound, whole
 
 __all__ = [
     "LOST",
@@ -74,19 +74,33 @@ def complaints(connection: sqlite3.Connection, *, full: bool = False) -> list[st
     return [] if found == [("ok",)] else [str(text) for (text,) in found]
 
 
-def misindexed(connection: sqlite3.Connection, where: str) -> bool:
-    """Whether the index of rooms is wrong, and can be made anew of its table. O(rooms).
+def misindexed(connection: sqlite3.Connection, where: str) -> list[str]:
+    """The tables whose index is wrong, and can be made anew of the table. O(rooms).
 
-    Through it every room is found: what it does not name would not be damaged, but gone. Raises `DamagedStore` where
-    the table is no better.
+    Through them every room and every dictionary is found: what they do not name would not be damaged, but gone. Raises
+    `DamagedStore` where a table is no better than its index.
     """
-    found = connection.execute("PRAGMA integrity_check('room')").fetchall()
+    return [table for table in _FIT if _is_misindexed(connection, where, table)]
+
+
+def _is_misindexed(connection: sqlite3.Connection, where: str, table: str) -> bool:
+    found = connection.execute(f"PRAGMA integrity_check('{table}')").fetchall()
     if found == [("ok",)]:
         return False
-    rows = connection.execute("SELECT room_id, epoch, seq, ordinal, logged, since, tiers, crc FROM room NOT INDEXED")
-    if complaints(connection) or any(room_checksum(*row[:-1]) != row[-1] for row in rows):
+    columns, fits = _FIT[table]
+    rows = connection.execute(f"SELECT {columns} FROM {table} NOT INDEXED")
+    if complaints(connection) or not all(fits(*row) for row in rows):
         raise DamagedStore(where, f"{found[0][0]}; inspect can copy what is readable into a new file")
     return True
+
+
+_FIT: Final[Mapping[str, tuple[str, Callable[..., bool]]]] = {
+    "room": (
+        "room_id, epoch, seq, ordinal, logged, since, tiers, crc",
+        lambda *row: room_checksum(*row[:-1]) == row[-1],
+    ),
+    "dictionary": ("name, data, crc", lambda name, data, crc: crc == dictionary_checksum(name, data)),
+}
 
 
 def examine(connection: sqlite3.Connection, where: str) -> Iterator[tuple[str, str]]:

@@ -27,6 +27,7 @@ __all__ = [
     "Row",
     "advance",
     "decode",
+    "dictionary_checksum",
     "encode",
     "nothing",
     "repeats",
@@ -67,8 +68,13 @@ class End(NamedTuple):
 
 
 def sound(data: object, crc: int) -> bool:
-    """Whether a snapshot or dictionary is what was written."""
+    """Whether a snapshot is what was written."""
     return isinstance(data, bytes) and crc32(data) == crc
+
+
+def dictionary_checksum(name: object, data: object) -> int:
+    """CRC-32 of a dictionary and its name; -1 for what is none."""
+    return checksum(seed_of(name), 0, 0, data) if isinstance(name, str) and isinstance(data, bytes) else -1
 
 
 def _plain(value: object) -> object:

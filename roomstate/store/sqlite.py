@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -29,7 +28,7 @@ from roomstate.store.connection import (
     uri_of,
 )
 from roomstate.store.faults import faults
-from roomstate.store.rows import decode, sound, to_rows
+from roomstate.store.rows import decode, dictionary_checksum, sound, to_rows
 from roomstate.store.writer import Writer
 
 __all__ = ["MAX_DAMAGED", "SQLiteStore"]
@@ -108,8 +107,8 @@ class SQLiteStore:
     def _check(self, *, full: bool) -> None:
         with self._readers.lend() as connection:
             wrong = misindexed(connection, self._where)
-        if wrong:
-            self._execute("REINDEX room", ())
+        for table in wrong:
+            self._execute(f"REINDEX {table}", ())
         with self._readers.lend() as connection:  # not the writer's: a failed read leaves SQLite unable to write
             found = to_set_aside(connection, self._where, full=full)
         if found:
@@ -237,16 +236,16 @@ class SQLiteStore:
         check_id("name", name)
         check_data(data)
         put = "INSERT OR IGNORE INTO dictionary (name, crc, data) VALUES (?, ?, ?)"
-        self._execute(put, (name, zlib.crc32(data), data))
+        self._execute(put, (name, dictionary_checksum(name, data), data))
 
     def load_dictionary(self, name: str) -> bytes | None:
         """See `RoomStore`. O(data)."""
         check_id("name", name)
         with self._readers.lend() as connection:
-            row = connection.execute("SELECT crc, data FROM dictionary WHERE name = ?", (name,)).fetchone()
-        if row and not sound(row[1], row[0]):
+            row = connection.execute("SELECT data, crc FROM dictionary WHERE name = ?", (name,)).fetchone()
+        if row and row[1] != dictionary_checksum(name, row[0]) and not sound(*row):  # the latter of schema version 1
             raise DamagedStore(self._where, f"the dictionary {name} fails its checksum")
-        return bytes(row[1]) if row else None
+        return bytes(row[0]) if row else None
 
     def dictionaries(self) -> tuple[str, ...]:
         """See `RoomStore`. O(n)."""

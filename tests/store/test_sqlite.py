@@ -531,6 +531,17 @@ def test_an_index_of_rooms_that_is_wrong_is_made_anew(path: Path) -> None:
         assert complaints(sqlite3.connect(path), full=True) == []
 
 
+def test_an_index_of_dictionaries_that_is_wrong_is_made_anew(path: Path) -> None:
+    with SQLiteStore(path) as store:
+        store.save_dictionary("words", b"of a room")
+    meddle_page(path, "sqlite_autoindex_dictionary_1", b"words", b"wards")
+    with SQLiteStore(path) as store:
+        assert (store.dictionaries(), store.load_dictionary("words")) == (("words",), b"of a room")
+    meddle_page(path, "dictionary", b"words", b"wards")
+    with pytest.raises(DamagedStore, match="missing from index"):
+        SQLiteStore(path)
+
+
 def test_a_table_of_rooms_that_is_wrong_is_not_written_to(path: Path) -> None:
     fill(path)
     meddle_page(path, "room", b"room 2", b"room 8")
