@@ -232,6 +232,7 @@ class Replicating:
             whole = bool(room.gaps) or not room.roster.complete
         else:
             whole = False
+        holding.following().joins(room)
         self._ask(holding, now, whole=whole)
 
     def loaded(self, holding: Holding, image: RoomImage | None, now: float) -> None:
@@ -281,7 +282,7 @@ class Replicating:
         self._open_gap(holding, room)
         replica.asks(house.ask("recover", holding.room_id), room, now)
         house.due.set(("recover", holding.room_id), now + house.bounds.answer_s)
-        token = None if replica.whole else replica.token(room)
+        token = None if replica.whole else replica.joined_at or replica.token(room)
         house.out.append(RequestRecovery(holding.room_id, replica.request_id, token))
 
     def _open_gap(self, holding: Holding, room: LiveRoom) -> None:

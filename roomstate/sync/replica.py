@@ -60,9 +60,10 @@ class RoomReplica:
     ``known`` is the last seq that the authority is known to have given out; ``fingerprint`` is that of the entry at the
     copy's head. ``request_id`` is the recovery that is under way (0: none), asked for at ``asked_at`` from
     ``asked_from``; ``whole`` says that an image is wanted, ``followed`` is the last request for a room that nobody here
-    looked at. ``suspect`` says that there is reason to ask: another epoch was heard of, something could not wait, or
-    nobody has answered; ``kept_back``, that something was withheld. ``told`` is the gap at the head that hosts were
-    told of. ``dropped`` counts envelopes that were not believed, or did not fit.
+    looked at. ``joined_at`` is where the copy stood when it last met its authority, until that has answered.
+    ``suspect`` says that there is reason to ask: another epoch was heard of, something could not wait, or nobody has
+    answered; ``kept_back``, that something was withheld. ``told`` is the gap at the head that hosts were told of.
+    ``dropped`` counts envelopes that were not believed, or did not fit.
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class RoomReplica:
         "dropped",
         "fingerprint",
         "followed",
+        "joined_at",
         "kept_back",
         "known",
         "request_id",
@@ -91,6 +93,7 @@ class RoomReplica:
         self.asked_at: float = 0.0
         self.asked_from: Position | None = None
         self.followed: int = 0
+        self.joined_at: Token | None = None
         self.whole: bool = False
         self.suspect: bool = False
         self.kept_back: bool = False
@@ -253,12 +256,19 @@ class RoomReplica:
 
         What came before the question is known by now, or was never given out.
         """
-        self.suspect = False
+        self.suspect, self.joined_at = False, None
         kept = [waiting for waiting in self._early if waiting.questions == self._questions]
         self.known = max([seq, *_told(kept, epoch)])
         self.dropped += len(self._early) - len(kept)
         self._kept = []
         self._retain(kept)
+
+    def joins(self, room: LiveRoom) -> None:
+        """Note that ``room`` meets its authority (again), which may have fallen back from there meanwhile. O(1).
+
+        What is applied before it has answered would hide that: until then all that is asked is asked from here.
+        """
+        self.joined_at = self.joined_at or self.token(room)
 
     def reconnected(self, epoch: str) -> None:
         """Drop what waited, but go on knowing of it: all of it is asked for anew, or was lost with the link. O(n).
@@ -289,7 +299,7 @@ class RoomReplica:
         return tuple(gaps)
 
     def token(self, room: LiveRoom) -> Token | None:
-        """Return where the copy resumes; None where it holds nothing. O(1)."""
+        """Return where the copy has come to; None where it holds nothing. O(1)."""
         return Token(room.epoch, room.head, self.fingerprint) if room.epoch else None
 
     def check(self) -> None:

@@ -219,6 +219,24 @@ def test_what_waited_over_a_lost_link_is_not_joined_to_the_answer() -> None:
     assert pair.ids() == ["a", "x", "y"]
 
 
+def test_a_lost_answer_is_asked_for_from_where_the_copy_was_when_its_link_came_back() -> None:
+    pair = Pair().ready("a", "b")
+    fallen(pair, "a", "x")
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))
+    first = pair.asked.pop()  # its answer is lost
+    pair.receive(pair.publish("y"))
+    pair.later(10.0)
+    pair.later(1.0)
+    assert [asked.token for asked in pair.asked] == [first.token]
+    pair.settle()
+    pair.same()
+    assert pair.ids() == ["a", "x", "y"]
+    pair.receive(pair.heartbeat())
+    pair.take(pair.replica.connected(ROOM))
+    assert pair.asked.pop().token == pair.authority.token(ROOM)
+
+
 def test_what_was_acknowledged_is_sent_again_where_the_authority_has_lost_it() -> None:
     pair = Pair().ready("a")
     (sent,) = sends(pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1")))

@@ -36,6 +36,7 @@ class Plain:
         self.newest: dict[tuple[str, str], int] = {}
         self.waiting: list[tuple[int, dict[str, Any]]] = []
         self.request: dict[str, Any] | None = None
+        self.back_at: list[Any] | None = None
         self.failures = 0
         self.early_at: float | None = None
         self.retry_at: float | None = None
@@ -87,6 +88,7 @@ class Plain:
 
     def reconnect(self, _: bool) -> None:
         self.stale, self.failures, self.waiting = False, 0, []
+        self.back_at = self.back_at or ([self.epoch, self.head, self.mark] if self.epoch else None)
         self.ask(whole=not self.epoch or (self.active and bool(self.gaps)))
 
     # -- the table
@@ -131,7 +133,7 @@ class Plain:
     def end_of_answer(self, said: dict[str, Any]) -> None:
         assert self.request is not None
         asked_at, head = self.request["at"], self.request["head"]
-        self.request, self.retry_at = None, None
+        self.request, self.retry_at, self.back_at = None, None, None
         self.known = said["sequence_number"]
         self.waiting = [
             (at, each)
@@ -144,7 +146,7 @@ class Plain:
             self.failures = 0
 
     def lacks(self) -> bool:
-        return self.known > self.head or bool(self.waiting) or not self.epoch
+        return self.known > self.head or bool(self.waiting) or not self.epoch or self.back_at is not None
 
     def look(self) -> None:
         if not self.lacks():
@@ -155,7 +157,7 @@ class Plain:
     def ask(self, whole: bool = False) -> None:
         if self.stale or (self.request is not None and not whole):
             return
-        token = None if whole or not self.epoch else [self.epoch, self.head, self.mark]
+        token = None if whole or not self.epoch else self.back_at or [self.epoch, self.head, self.mark]
         self.request = {"token": token, "at": self.now, "head": self.head}
         self.early_at, self.retry_at = None, self.now + ANSWER_MS
 

@@ -56,6 +56,7 @@ export class RoomReplica {
   _unask() {
     this.request = null; // {id, token}: what the authority is being asked; token null asks for an image
     this.early = []; // {envelope, at}, by where they begin
+    this.joinedAt = null; // the token with which it came back, until there is an answer
     this.kept = []; // applied while an answer is on its way: an image may not have them
     this.known = 0; // the last seq that the authority is known to have given out
     this.suspect = false; // there is reason to ask
@@ -133,6 +134,7 @@ export class RoomReplica {
     this.failures = 0;
     this.retryAt = null;
     this.early = []; // asked for anew, or lost: the authority may have fallen back meanwhile
+    this.joinedAt ??= this.token; // what is applied before the answer may be joined to something lost
     this._ask(now, this.whole || (this.tier === "ACTIVE" && this.gapsHeld.length > 0));
     this.changed += 1;
   }
@@ -444,7 +446,7 @@ export class RoomReplica {
     this.earlyAt = null;
     this.kept = [];
     this._lastRequest += 1;
-    this.request = { id: this._lastRequest, token: this.whole ? null : this.token, from: `${this.head}:${this.epoch}`, head: this.head,
+    this.request = { id: this._lastRequest, token: this.whole ? null : this.joinedAt ?? this.token, from: `${this.head}:${this.epoch}`, head: this.head,
       at: now };
     this.answerAt = now + ANSWER_MS;
     this.changed += 1;
@@ -467,6 +469,7 @@ export class RoomReplica {
   _trust(seq, askedAt) {
     this.known = seq;
     this.suspect = false;
+    this.joinedAt = null;
     this.early = this.early.filter(({ envelope, at }) => at > askedAt
       || (envelope.epoch === this.epoch && envelope.previous <= seq));
     for (const { envelope } of this.early) {
