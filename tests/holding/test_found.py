@@ -255,6 +255,24 @@ def sends(outputs: list[Any]) -> list[SendToAuthority]:
     return [each for each in outputs if isinstance(each, SendToAuthority)]
 
 
+def test_what_waited_over_a_link_that_is_gone_is_not_joined_to_what_comes_over_the_next() -> None:
+    pair = Pair().ready("a")
+    pair.publish("b")
+    pair.receive(pair.publish("c"))  # of the log that is about to be lost; b is not here
+    fallen(pair, "a", "b", "x")
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))
+    token = pair.asked[0].token
+    assert token is not None
+    found = pair.authority.since(ROOM, token)
+    assert isinstance(found, Missing)
+    for entry in found.entries:  # the answer comes piece by piece
+        pair.receive(pair.carried(wire.of_update(ROOM, "e1", entry.seq - 1, entry.seq, entry.update, pair.now)))
+    pair.settle()
+    pair.same()
+    assert pair.ids() == ["a", "b", "x"]
+
+
 def test_an_image_that_answers_a_token_and_was_overtaken_by_the_stream_is_taken() -> None:
     pair = Pair().ready("a", "b")
     fallen(pair, "a", "x")
