@@ -163,6 +163,8 @@ def _fold(book: Book) -> _Fold:
         if isinstance(update, MessageAdded):
             message = as_message(update.message)
             if not book.removed.get(message.id, seq) < seq:
+                if folded.messages.pop(message.id, None) is not None:  # the log had forgotten it: it is a new one
+                    folded.reactions.pop(message.id, None)
                 folded.messages[message.id] = message
         elif isinstance(update, MessageRemoved):
             folded.messages.pop(update.message_id, None)
@@ -202,7 +204,8 @@ def _fold_setting(folded: _Fold, update: Update) -> None:
 def _check_authority(world: World, room_id: str) -> None:
     image, where = world.manager(0).image(room_id), f"authority, {room_id}"
     book = world.ledger.current(room_id)
-    names = [update.message.id for update in book.updates.values() if isinstance(update, MessageAdded)]
+    logged = [update for seq, update in book.updates.items() if seq > book.cut]
+    names = [update.message.id for update in logged if isinstance(update, MessageAdded)]
     if len(names) != len(set(names)):
         raise Diverged("twice", where, "the log has a message twice")
     folded = _fold(book)

@@ -20,20 +20,22 @@ __all__ = ["Book", "Ledger", "LedgerStore", "Witness"]
 class Book(Struct, eq=False):
     """The log of one room in one epoch. Where it fell back, ``earlier`` has what it was each time, oldest first.
 
-    ``read`` has the seqs after which it was read from the disk.
+    ``read`` has the seqs after which it was read from the disk; up to ``cut`` the disk has let go of it.
     """
 
     updates: dict[int, Update] = field(default_factory=dict)
     added: dict[str, int] = field(default_factory=dict)  # id -> the seq at which its message was added
     removed: dict[str, int] = field(default_factory=dict)  # id -> the seq at which it was removed first
     read: set[int] = field(default_factory=set)
+    cut: int = 0
     earlier: tuple[Book, ...] = ()
 
     def write(self, seq: int, update: Update) -> None:
         """Write an entry down. O(1)."""
         self.updates[seq] = update
         if isinstance(update, MessageAdded):
-            self.added.setdefault(update.message.id, seq)
+            if self.added.get(update.message.id, 0) <= self.cut:  # what is forgotten may come again
+                self.added[update.message.id] = seq
         elif isinstance(update, MessageRemoved):
             self.removed.setdefault(update.message_id, seq)
 
@@ -87,6 +89,10 @@ class Ledger:
                 if type(update) in SETTINGS and seq > self.saved.get(room_id, 0):
                     self.unsure[room_id, type(update)] = seq
 
+    def cut(self, room_id: str, count: int) -> None:
+        """Note that the log has let go of its first entries: of so many more."""
+        self.current(room_id).cut += count
+
     def fall_back(self, heads: dict[str, int]) -> None:
         """Take back what lies above ``heads`` (by room) in the current books: the store has fallen back to there."""
         for room_id, epoch in self.epochs.items():
@@ -94,6 +100,7 @@ class Ledger:
             old = self.book(room_id, epoch)
             lost = any(seq > head for seq in old.updates)
             book = self.books[room_id, epoch] = Book(earlier=(*old.earlier, old) if lost else old.earlier)
+            book.cut = old.cut
             book.read |= {after for after in old.read if after < head}
             for seq, update in old.updates.items():
                 if seq <= head:

@@ -296,6 +296,10 @@ class World:
         """Keep a copy of the authority's store, to `fall_back` to."""
         self._backup = self._store.copy()
 
+    def truncate(self, room_id: str, keep: int) -> None:
+        """Let the authority's log forget all but the last ``keep`` entries of a room, as far as a snapshot has them."""
+        self.ledger.cut(room_id, self._store.truncate(room_id, max(0, self._head(room_id) - keep)))
+
     def fall_back(self) -> None:
         """Let the authority's store be as it was when it was last backed up, if it was; to be followed by `crash`."""
         if self._backup is None:

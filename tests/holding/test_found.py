@@ -280,9 +280,38 @@ def test_an_image_that_answers_a_token_and_was_overtaken_by_the_stream_is_taken(
     pair.take(pair.replica.connected(ROOM))
     asked = pair.asked.pop()
     answer = pair.answer(asked)  # an image: what lies at the token's seq is another message
-    pair.receive(pair.publish("y"))
+    pair.receive(pair.publish("y"))  # it joins by its numbers
     assert pair.ids() == ["a", "b", "y"]
     pair.take(pair.replica.complete(asked.request_id, answer))
+    pair.same()
+    assert pair.ids() == ["a", "x", "y"]
+
+
+def test_an_image_that_answers_a_token_and_was_overtaken_over_the_same_link_is_taken_too() -> None:
+    pair = Pair().ready("a", "b")
+    fallen(pair, "a", "x")
+    late = pair.publish("y")
+    pair.receive(pair.heartbeat())
+    pair.later(0.6)
+    asked = pair.asked.pop()
+    answer = pair.answer(asked)
+    pair.receive(late, pair.publish("z"))
+    pair.take(pair.replica.complete(asked.request_id, answer))
+    pair.same()
+    assert pair.ids() == ["a", "x", "y", "z"]
+
+
+def test_what_joins_by_its_numbers_over_a_new_link_does_not_hide_that_the_token_is_wrong() -> None:
+    pair = Pair().ready("a", "b")
+    fallen(pair, "a", "x")
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))
+    pair.asked.clear()  # the question is lost
+    pair.receive(pair.publish("y"))
+    pair.later(11.0)
+    pair.later(1.0)
+    assert [asked.token is not None and asked.token.seq == 2 for asked in pair.asked] == [True]
+    pair.settle()
     pair.same()
     assert pair.ids() == ["a", "x", "y"]
 

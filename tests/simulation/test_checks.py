@@ -11,7 +11,7 @@ from msgspec import structs
 
 from roomstate import Message, MessageAdded, RoomConfig, User
 from roomstate.position import Gap
-from roomstate.testing.checks import Diverged, check_copies, check_healed
+from roomstate.testing.checks import Diverged, _fold, check_copies, check_healed
 from roomstate.testing.happenings import happen
 from roomstate.testing.schedule import Event, Options
 from roomstate.testing.world import World, room_name
@@ -101,6 +101,22 @@ def test_a_copy_may_be_of_a_log_that_has_fallen_back_but_not_of_two_of_them() ->
     happen(world, Event("hang_up", node=1, number=1))  # STALE: it will ask which log it is of
     with mixed(world):
         check_copies(world)
+
+
+def test_what_the_log_has_forgotten_may_come_again_as_a_new_message() -> None:
+    world = world_of(*posts(*(f"p{number}" for number in range(6))), Event("react", name="p0"))
+    log, head = book(world), len(book(world).updates)
+    log.write(head + 1, log.updates[1])
+    assert log.added["p0"] == 1
+    with pytest.raises(Diverged, match="a message twice"):
+        check_healed(world)
+    del log.updates[head + 1]
+    world.ledger.cut(ROOM, 2)
+    log.write(head + 1, log.updates[1])
+    assert log.added["p0"] == head + 1
+    folded = _fold(log)
+    assert [*folded.messages] == ["p1", "p2", "p3", "p4", "p5", "p0"]
+    assert folded.reactions == {}
 
 
 def test_a_gap_explains_what_is_missing() -> None:
