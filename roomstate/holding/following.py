@@ -63,6 +63,7 @@ class Following:
             return
         self._durability.take(holding, update, now)
         if isinstance(update, MessageAdded):
+            self._drop_behind(holding)
             self.parked.arrived(holding, update.message.id, now)
         elif isinstance(update, MessageRemoved):
             self.parked.removed(holding, update.message_id)
@@ -170,7 +171,13 @@ class Following:
             self._durability.posted(holding, update.message, room.head)
             if holding.kept is not None:
                 holding.kept.append(LogEntry(room.head, room.timeline.ordinal, update))
+            self._drop_behind(holding)
             self.parked.arrived(holding, update.message.id, now)
+
+    def _drop_behind(self, holding: Holding) -> None:
+        """Let go of what is older than what has left the window: between the two nothing would say that it is gone."""
+        if holding.room is not None:
+            holding.room.timeline.drop_behind()
 
     def fetch_failed(self, holding: Holding, reason: str, now: float) -> None:
         """Leave the gap open and try again later."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from itertools import islice
+from itertools import islice, takewhile
 
 from roomstate.model import Annotation, MessageLike, check_bound
 from roomstate.room.weight import annotation_bytes, messages_bytes
@@ -171,6 +171,14 @@ class Timeline(Window, eq=False, gc=False):
         if message is not None:
             self._take(message)
         return message
+
+    def drop_behind(self) -> None:
+        """``by_time``: drop what lies before others that were dropped: held, it would hide that. O(what is dropped)."""
+        self.settle()
+        self._sweep(sum(1 for _ in takewhile(self._is_behind, self.held.values())))
+
+    def _is_behind(self, message: MessageLike) -> bool:
+        return message.timestamp < self.horizon
 
     def count_to(self, ordinal: int) -> None:
         """Let `ordinal` be at least this: the log counts messages that turned out to be held already. O(1)."""

@@ -102,6 +102,22 @@ def test_a_gap_that_cannot_be_filled_is_told_and_counts_stay_at_least() -> None:
     assert str(world.rooms.unread("ada", "irc").messages) == "1+"
 
 
+def test_a_page_from_before_what_has_left_the_window_does_not_hide_that_it_has() -> None:
+    """Found by the simulated sources: on the way down the window let go of what came after the gap."""
+    world = World("none")
+    world.settled("enter", "v", "irc", user="ada")
+    hear(world, "m01")
+    world.do("disconnected", "irc")
+    source(world, "m02", "m03")
+    hear(world, "m04", "m05", "m06", "m07", "m08")
+    world.do("follow", "v", "irc")  # three messages stay
+    world.do("enter", "v", "irc")
+    world.host.settle()
+    assert world.ids("irc") == ["m06", "m07", "m08"]
+    assert world.rooms.gaps("irc") == ()
+    world.check()
+
+
 def test_a_failed_fetch_is_tried_again() -> None:
     world = World("none")
     hear(world, "m1")
