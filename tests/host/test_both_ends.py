@@ -222,6 +222,14 @@ def test_no_room_stays_behind_on_a_live_socket_link(how: str, seed: int) -> None
     assert rough_campaign(how, seed) == ([], set())
 
 
+def test_a_link_that_never_says_again_what_was_refused_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*about: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(SocketLink, "_show_again", never)
+    assert any(rough_campaign("few frames", seed)[0] for seed in range(4))
+
+
 def test_a_room_whose_opening_was_late_is_not_stale_until_a_heartbeat() -> None:
     assert rough_campaign("seldom a heartbeat, short times", 181) == ([], set())
 
