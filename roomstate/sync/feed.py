@@ -20,7 +20,7 @@ from roomstate.effects import LogEntry
 from roomstate.errors import InvalidValue
 from roomstate.position import Token
 from roomstate.room.states import LiveRoom
-from roomstate.updates import MessageAdded, Update
+from roomstate.updates import CountsChanged, MessageAdded, Update
 
 __all__ = ["Missing", "RoomFeed", "SnapshotNeeded", "fingerprint"]
 
@@ -75,6 +75,10 @@ def fingerprint(update: Update) -> str:
 
 def _of_message(message_id: str) -> str:
     return f"{zlib.crc32(f'{_ADDED}:{message_id}'.encode('utf-8', 'surrogatepass')):08x}"
+
+
+_NOTHING: Final = fingerprint(CountsChanged())
+"""That of a seq that holds nothing, its message having been in the log before: as a store reads it."""
 
 
 class RoomFeed:
@@ -167,16 +171,21 @@ class RoomFeed:
     def _matches(self, room: LiveRoom, token: Token) -> bool:
         """Whether a token is of this log, as far as is known: its entry is here, or a message that was removed."""
         mark = self._mark(room, token.seq)
-        if mark:
+        if mark not in ("", _NOTHING):
             return mark == token.fingerprint
-        return any(_of_message(message_id) == token.fingerprint for message_id in room.timeline.tombstones)
+        return mark == token.fingerprint or any(
+            _of_message(message_id) == token.fingerprint for message_id in room.timeline.tombstones
+        )
 
     def _mark(self, room: LiveRoom, seq: int) -> str:
         """Return the fingerprint of the entry at ``seq``; "" where it is not known."""
         if seq == self.floor and self.mark:
             return self.mark
         update = self._at(room, seq)
-        return fingerprint(update) if update is not None else ""
+        if update is not None:
+            return fingerprint(update)
+        is_covered = seq > max(self.floor, room.held_after) and not room.timeline.by_time
+        return _NOTHING if is_covered else ""
 
     def _at(self, room: LiveRoom, seq: int) -> Update | None:
         """Return the update at ``seq``, if it is held."""

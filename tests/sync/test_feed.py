@@ -128,6 +128,17 @@ def test_a_fingerprint_survives_an_edit_and_a_removal() -> None:
     assert isinstance(authority.since(token), Missing)
 
 
+def test_a_seq_that_holds_nothing_is_told_from_one_of_another_log_that_holds_a_message() -> None:
+    authority, other = Authority(), Authority()
+    for each in (authority, other):
+        each.take(message(1))
+        each.take(message(2))
+    authority.room.timeline.withdraw("m2")  # the log had it before
+    _, token = authority.copy()
+    assert isinstance(authority.since(token), Missing)
+    assert other.since(token) == SnapshotNeeded("fingerprint differs")
+
+
 def test_what_cannot_be_compared_is_not_believed() -> None:
     """A store that failed over to an earlier state gives out the same numbers for other content."""
     authority = Authority(max_entries=1)
