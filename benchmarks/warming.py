@@ -28,7 +28,7 @@ from roomstate.residency.blend import BlendedPredictor
 from roomstate.residency.eviction import ScoredPolicy
 from roomstate.residency.scorers import LruScorer
 from roomstate.residency.traces import TRAIL
-from roomstate.residency.warming import Warmer
+from roomstate.residency.warming import LEAST_CHANCE, Warmer
 
 EVENTS = int(os.environ.get("WARMING_EVENTS", "0"))
 CLOSED, WASTE = 0.4, 3.0
@@ -148,7 +148,7 @@ def run() -> Iterable[Figure]:
     predictor = BlendedPredictor(place=place)
 
     def warm(rooms: int, *, early: bool = True, policy: ScoredPolicy | None = None, waste: float = WASTE) -> Side:
-        warmer = Warmer(predictor, waste=waste, least_chance=min(0.15, 0.45 / waste))
+        warmer = Warmer(predictor, waste=waste, least_chance=LEAST_CHANCE * WASTE / waste)
         return Side(rooms, policy=policy, warmer=warmer, early=early, late=not early)
 
     default = {rooms: Side(rooms) for rooms in SIZES}

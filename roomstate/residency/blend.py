@@ -154,17 +154,6 @@ class BlendedPredictor:
         options = self._read(viewer, self._viewers.get(viewer), now)
         return likeliest(zip(options.rooms[:-1], options.chances, strict=False), limit)
 
-    @property
-    def indices(self) -> int:
-        """See `roomstate.residency.warming.Reader`."""
-        return len(self._model.weights)
-
-    def read(self, viewer: str, now: float) -> list[tuple[str, tuple[int, ...]]]:
-        """See `roomstate.residency.warming.Reader`. As `predict`."""
-        named("viewer", viewer)
-        options = self._read(viewer, self._viewers.get(viewer), max(self._now, instant(now)))
-        return list(zip(options.rooms[:-1], options.rows, strict=False))
-
     def preferences(self, viewer: str, rooms: Sequence[str]) -> None:
         """See `Predictor.preferences`; at most 16. The rooms count as known from now on. O(rooms)."""
         named("viewer", viewer)

@@ -47,33 +47,3 @@ class OnlineSoftmax:
             for index in row:
                 moved[index] = sum_ = moved[index] + square
                 weights[index] -= step / sqrt(sum_)
-
-
-START = -3.0
-"""The score of what has no weights yet: a chance of 5 %, on which nobody acts."""
-YES_RATE = 0.05
-"""The step of a weight of `OnlineLogistic`: half of `RATE`, because one answer says less than one choice."""
-
-
-class OnlineLogistic:
-    """The chance of a yes, by the same rows and steps; answers may come late. Memory: 64 bytes per index."""
-
-    def __init__(self, size: int) -> None:
-        self._weights = [0.0] * size
-        self._moved = [1e-3] * size
-
-    def chance(self, row: tuple[int, ...]) -> float:
-        """In (0, 1). O(tables)."""
-        weights = self._weights
-        score = START
-        for index in row:
-            score += weights[index]
-        return 1.0 / (1.0 + exp(-max(-30.0, min(30.0, score))))
-
-    def learn(self, row: tuple[int, ...], yes: bool) -> None:
-        """The answer to ``row`` was ``yes``. O(tables)."""
-        error = self.chance(row) - yes
-        weights, moved = self._weights, self._moved
-        for index in row:
-            moved[index] = square = moved[index] + error * error
-            weights[index] -= YES_RATE * error / sqrt(square)

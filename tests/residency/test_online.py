@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from roomstate.residency.online import OnlineLogistic, OnlineSoftmax
+from roomstate.residency.online import OnlineSoftmax
 
 
 def test_chances_sum_to_one_whatever_the_scores() -> None:
@@ -27,22 +27,3 @@ def test_what_is_certain_is_not_learned_from() -> None:
     model = OnlineSoftmax(2)
     model.learn([(0,), (1,)], [0.999, 0.001], 0)
     assert model.weights == [0.0, 0.0]
-
-
-def test_a_logistic_learns_the_share_of_yes() -> None:
-    model = OnlineLogistic(2)
-    assert model.chance((0,)) == pytest.approx(0.047, abs=0.001)
-    for at in range(20_000):
-        model.learn((0,), at % 4 == 0)
-        model.learn((1,), at % 4 != 0)
-    assert model.chance((0,)) == pytest.approx(0.25, abs=0.05)
-    assert model.chance((1,)) == pytest.approx(0.75, abs=0.05)
-
-
-def test_a_logistic_never_overflows() -> None:
-    model = OnlineLogistic(1)
-    many = (0,) * 1_000_000
-    for yes in (True, False):
-        for _ in range(3):
-            model.learn((0,), yes)
-        assert 0.0 < model.chance(many) < 1.0
