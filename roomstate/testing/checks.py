@@ -91,7 +91,7 @@ def _is_prefix(book: Book, image: RoomImage, held: dict[str, int]) -> bool:
 def _check_prefix(book: Book, image: RoomImage, held: dict[str, int], where: str) -> None:
     head = image.position.seq
     for name, seq in held.items():
-        if book.added.get(name) != seq:
+        if book.added.get(name) != seq and seq > book.cut:  # what was cut off may have come again
             raise Diverged("misplaced", where, f"shows {name} at {seq}, the log has it at {book.added.get(name)}")
         removed = book.removed.get(name, 0)
         if seq < removed <= head and not any(removed in gap for gap in image.gaps):
