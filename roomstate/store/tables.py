@@ -58,7 +58,7 @@ def find(connection: sqlite3.Connection, room_id: str) -> Found | None:
     key, *told, crc, damage = row
     if damage is not None:
         raise DamagedStore(room_id, f"{SET_ASIDE}{damage}")
-    if not _is_told(*told) or (crc is not None and crc != room_checksum(room_id, *told)):
+    if crc != room_checksum(room_id, *told) and (crc is not None or not _is_told(*told)):
         raise DamagedStore(room_id, "where it ends fails its checksum")
     *end, since, tiers = told
     return Found(key, End(*end), since, tiers)
