@@ -83,6 +83,18 @@ def test_updates_of_every_kind_are_applied_in_order() -> None:
     assert pair.ids() == ["a", "c"]
 
 
+def test_a_message_that_has_left_the_window_and_comes_again_is_where_the_log_has_it() -> None:
+    limits = Limits(active_messages=3, background_messages=1)
+    pair = Pair(replica={"limits": limits}, limits=limits).ready("a", "b", "c", "d", "e", "f")
+    assert pair.replica.view(ROOM).messages[0].id == "d"
+    position = pair.replica.view(ROOM).position
+    assert position is not None
+    again = MessageAdded(Message("a", "bob", "says a"))
+    pair.receive(wire.of_update(ROOM, position.epoch, position.seq, position.seq + 1, again, pair.now))
+    assert pair.ids() == ["e", "f", "a"]
+    pair.replica.check()
+
+
 def test_a_message_that_the_log_has_twice_is_shown_once_and_takes_its_echo_along() -> None:
     pair = Pair().ready("a")
     pair.take(pair.replica.send(ROOM, "says a", user="bob", client_id="a"))
