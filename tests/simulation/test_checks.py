@@ -17,6 +17,7 @@ from roomstate.testing.schedule import Event, Options
 from roomstate.testing.world import World, room_name
 from roomstate.updates import (
     CountsChanged,
+    MessageRemoved,
     ModerationConfigChanged,
     ReactionAdded,
     ReactionRemoved,
@@ -100,6 +101,41 @@ def test_a_copy_may_be_of_a_log_that_has_fallen_back_but_not_of_two_of_them() ->
         check_copies(world)
     happen(world, Event("hang_up", node=1, number=1))  # STALE: it will ask which log it is of
     with mixed(world):
+        check_copies(world)
+
+
+def fallen_back(*, seq: int, name: str) -> World:
+    """A world whose log has fallen back to 1 and gone on otherwise, with message ``name`` at ``seq``."""
+    world = world_of(*posts("p1", "p2", "p3"))
+    world.ledger.fall_back({ROOM: 1})
+    for at in (2, 3):
+        book(world).write(at, MessageAdded(Message(name if at == seq else f"x{at}", "u", name)))
+    return world
+
+
+@pytest.mark.parametrize(
+    ("seq", "name", "alike"), [(3, "p3", True), (2, "p3", False), (2, "p2", False), (3, "y", False)]
+)
+def test_no_token_tells_two_logs_apart_that_are_alike_where_it_points(seq: int, name: str, alike: bool) -> None:
+    world = fallen_back(seq=seq, name=name)
+    image = world.manager(1).image(ROOM)
+    messages = (*image.messages[:1], Message("z", "u", "of neither"), *image.messages[2:])
+    with doctored(1, messages=messages, fingerprint="")(world):
+        if alike:
+            check_copies(world)
+        else:
+            with pytest.raises(Diverged):
+                check_copies(world)
+
+
+def test_no_token_tells_messages_apart_that_were_removed() -> None:
+    world = fallen_back(seq=2, name="x2")
+    image = world.manager(1).image(ROOM)
+    with doctored(1, messages=(*image.messages[:2], Message("z", "u", "of neither")))(world):
+        with pytest.raises(Diverged):
+            check_copies(world)
+        for seq, name in ((4, "p3"), (5, "x3")):
+            book(world).write(seq, MessageRemoved(name))
         check_copies(world)
 
 
