@@ -230,11 +230,9 @@ class Replicating:
         room = holding.room
         if not self._house.replica or room is None or holding.kept is not None or holding.apart:
             return
+        whole = not holding.following().joins(room)
         if isinstance(room, ActiveRoom) and not holding.brief:
-            whole = bool(room.gaps) or not room.roster.complete
-        else:
-            whole = False
-        holding.following().joins(room)
+            whole = whole or bool(room.gaps) or not room.roster.complete
         self._ask(holding, now, whole=whole)
 
     def loaded(self, holding: Holding, image: RoomImage | None, now: float) -> None:

@@ -136,8 +136,12 @@ class Readers:
                 connection.close()  # whatever ails it, the next one starts afresh
                 raise
             except BaseException:
-                connection.execute("ROLLBACK")
-                self._give_back(connection)
+                try:
+                    connection.execute("ROLLBACK")
+                except sqlite3.Error:  # the file is damaged: that is what is being told
+                    connection.close()
+                else:
+                    self._give_back(connection)
                 raise
             self._give_back(connection)
 

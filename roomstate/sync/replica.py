@@ -263,12 +263,16 @@ class RoomReplica:
         self._kept = []
         self._retain(kept)
 
-    def joins(self, room: LiveRoom) -> None:
+    def joins(self, room: LiveRoom) -> bool:
         """Note that ``room`` meets its authority (again), which may have fallen back from there meanwhile. O(1).
 
-        What is applied before it has answered would hide that: until then all that is asked is asked from here.
+        What is applied before it has answered would hide that: until then all that is asked is asked from here. False
+        where it has not answered since the last time, and something was applied: no one token names both places, and
+        only an image will do.
         """
-        self.joined_at = self.joined_at or self.token(room)
+        token = self.token(room)
+        self.joined_at = self.joined_at or token
+        return token == self.joined_at
 
     def reconnected(self, epoch: str) -> None:
         """Drop what waited, but go on knowing of it: all of it is asked for anew, or was lost with the link. O(n).

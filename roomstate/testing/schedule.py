@@ -9,7 +9,7 @@ import random
 from itertools import accumulate
 from typing import Final, Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 __all__ = ["Event", "Options", "draw", "draw_options"]
 
@@ -116,7 +116,7 @@ _USERS: Final = 6
 def draw_options(seed: int) -> Options:
     """Return the world that a seed stands for."""
     chance = random.Random(f"options {seed}")
-    return Options(
+    drawn = Options(
         replicas=chance.choice((1, 2, 2, 3)),
         rooms=chance.choice((1, 1, 2, 3)),
         durability="none" if chance.random() < 0.25 else "logged",
@@ -130,6 +130,8 @@ def draw_options(seed: int) -> Options:
         active_messages=chance.choice((20, 40, 200)),
         background_messages=chance.choice((5, 10)),
     )
+    # A frame of a log that is lost, which comes over no connection of its own, looks like one of the log of that epoch.
+    return structs.replace(drawn, leaky=drawn.leaky and not drawn.failover)
 
 
 def draw(seed: int, count: int, options: Options) -> tuple[Event, ...]:

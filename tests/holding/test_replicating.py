@@ -83,6 +83,19 @@ def test_updates_of_every_kind_are_applied_in_order() -> None:
     assert pair.ids() == ["a", "c"]
 
 
+def test_a_copy_that_went_on_unanswered_over_a_link_that_is_gone_asks_for_an_image() -> None:
+    pair = Pair().ready("a")
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))  # it asks from here, and nobody answers
+    first = pair.asked[-1]
+    pair.receive(pair.publish("b"))
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))  # what it holds may be of a log that was lost each time
+    assert (first.token is None, pair.asked[-1].token is None) == (False, True)
+    pair.settle()
+    pair.same()
+
+
 def test_a_message_that_has_left_the_window_and_comes_again_is_where_the_log_has_it() -> None:
     limits = Limits(active_messages=3, background_messages=1)
     pair = Pair(replica={"limits": limits}, limits=limits).ready("a", "b", "c", "d", "e", "f")

@@ -526,9 +526,9 @@ def test_an_index_of_rooms_that_is_wrong_is_made_anew(path: Path) -> None:
     meddle_page(path, "sqlite_autoindex_room_1", b"room 2", b"room 8")
     with SQLiteStore(path, check="none") as store:
         assert store.rooms() == ("room 0", "room 1", "room 8")
-    with SQLiteStore(path) as store:
+    with SQLiteStore(path) as store, closing(sqlite3.connect(path)) as connection:
         assert state(store, store.rooms()) == before
-        assert complaints(sqlite3.connect(path), full=True) == []
+        assert complaints(connection, full=True) == []
 
 
 def test_an_index_of_dictionaries_that_is_wrong_is_made_anew(path: Path) -> None:
