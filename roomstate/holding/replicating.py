@@ -19,10 +19,10 @@ from roomstate.holding.record import Holding
 from roomstate.holding.sending import Sending
 from roomstate.holding.settling import Settling
 from roomstate.image import RoomImage
-from roomstate.model import MessageLike, Status, as_message
+from roomstate.model import Status, as_message
 from roomstate.position import Gap
 from roomstate.room.passage import empty, room_of
-from roomstate.room.reduce import APPLIED, Change, Outcome, apply, made
+from roomstate.room.reduce import Change, Outcome, added_anew, apply, made
 from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal
 from roomstate.sync.conflict import ConflictPolicy
@@ -135,7 +135,7 @@ class Replicating:
         try:
             change = apply(room, update, seq, now, house.limits, house.make)
             if change.outcome is Outcome.DUPLICATE and isinstance(update, MessageAdded):
-                change = _added_anew(room, update.message, seq, change)
+                change = added_anew(room, update.message, seq, change)
         except RoomStateError as error:  # each was checked alone; what they make together may still be too much
             change = Change(Outcome.MISFIT, str(error))
         finally:
@@ -394,16 +394,6 @@ def _wants_more(room: LiveRoom, replica: RoomReplica) -> bool:
 def _told(envelope: Envelope) -> int:
     """Return how far the authority has come, as an envelope tells."""
     return envelope.data.head if isinstance(envelope.data, Heartbeat) else envelope.sequence_number
-
-
-def _added_anew(room: LiveRoom, message: MessageLike, seq: int, change: Change) -> Change:
-    """Show a message that left the window long ago and that the log, which has forgotten it, gives a new place."""
-    timeline = room.timeline
-    timeline.settle()
-    if message.id in timeline or message.id in timeline.tombstones:
-        return change
-    timeline.append(message, seq)
-    return APPLIED
 
 
 def _carry_over(old: LiveRoom, room: LiveRoom) -> None:

@@ -61,6 +61,7 @@ __all__ = [
     "MakeMessage",
     "Meaning",
     "Outcome",
+    "added_anew",
     "apply",
     "check_message",
     "check_update",
@@ -247,6 +248,19 @@ def _message_added(room: LiveRoom, update: MessageAdded, at: _Context) -> Change
         timeline.insert(message, at.seq)
     else:
         timeline.append(message, at.seq)
+    return APPLIED
+
+
+def added_anew(room: LiveRoom, message: MessageLike, seq: int, change: Change) -> Change:
+    """Show a message that left the window long ago and that its log, which has forgotten it, gives a new place.
+
+    ``change`` is what `apply` said: that it is known. It stands where the message is held, or was removed. O(window).
+    """
+    timeline = room.timeline
+    timeline.settle()
+    if message.id in timeline or message.id in timeline.tombstones:
+        return change
+    timeline.append(message, seq)
     return APPLIED
 
 

@@ -165,6 +165,14 @@ def test_an_entry_that_repeats_a_message_holds_nothing_and_takes_its_seq() -> No
     assert (back.head, len(back.timeline)) == (2, 1)
 
 
+def test_a_message_that_a_cut_log_has_again_is_shown_where_it_has_it() -> None:
+    names = [*(f"m{number}" for number in range(6)), "m0"]
+    log = [LogEntry(at, at, MessageAdded(message(name, second=at))) for at, name in enumerate(names, 1)]
+    back = rebuilt(None, log, room(Tier.BACKGROUND), NOW, LIMITS)
+    back.check()
+    assert back.timeline.seq_of("m0") == 7
+
+
 def test_promoting_shares_what_is_held_and_brings_nothing_back() -> None:
     live = room(Tier.BACKGROUND)
     fill(live, [MessageAdded(message(f"m{number}", second=number)) for number in range(6)])
