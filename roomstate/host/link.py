@@ -125,7 +125,9 @@ class SocketLink:
         """Take note that the other end knows of our interest, and has answered what was asked."""
         if envelope.answers is not None:
             self._asked.pop(envelope.room_id, None)
-        if envelope.room_id not in self._asked:
+        if (
+            envelope.room_id in self._open and envelope.room_id not in self._asked
+        ):  # else it is the end that was refused
             self._again.pop(envelope.room_id, None)
 
     def _refused(self, frame: ErrorFrame) -> None:
