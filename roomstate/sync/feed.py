@@ -20,6 +20,7 @@ from roomstate.effects import LogEntry
 from roomstate.errors import InvalidValue
 from roomstate.position import Token
 from roomstate.room.states import LiveRoom
+from roomstate.room.weight import struct_bytes
 from roomstate.updates import CountsChanged, MessageAdded, Update
 
 __all__ = ["Missing", "RoomFeed", "SnapshotNeeded", "fingerprint"]
@@ -38,7 +39,7 @@ MAX_MISSING: Final = 1000
 
 _ADDED: Final = MessageAdded.__struct_config__.tag
 _encode = json.Encoder().encode
-_PER_ENTRY = 250  # bytes of an update that carries little, with its place here; measured on CPython 3.11
+_PER_ENTRY = 150  # bytes of an entry with its place here, beyond its update; measured on CPython 3.11
 
 Reason: TypeAlias = Literal[
     "other epoch",
@@ -111,7 +112,7 @@ class RoomFeed:
         self.max_entries: int = max_entries
         self.max_bytes: int = max_bytes
         self.max_age_s: float = max_age_s
-        self._entries: deque[tuple[float, LogEntry]] = deque()
+        self._entries: deque[tuple[float, int, LogEntry]] = deque()  # since when, of how many bytes
         self._bytes = 0
 
     def __len__(self) -> int:
@@ -123,16 +124,17 @@ class RoomFeed:
         return self._bytes
 
     def note(self, entry: LogEntry, now: float) -> None:
-        """Keep an update that is not a new message; what is too old or too much goes, and raises `floor`. O(1)."""
-        self._entries.append((now, entry))
-        self._bytes += _size(entry)
+        """Keep an update that is not a new message; what is too old or too much goes, and raises `floor`. O(size)."""
+        size = _PER_ENTRY + struct_bytes(entry.update)
+        self._entries.append((now, size, entry))
+        self._bytes += size
         while self._entries and (
             len(self._entries) > self.max_entries
             or self._bytes > self.max_bytes
             or self._entries[0][0] < now - self.max_age_s
         ):
-            dropped = self._entries.popleft()[1]
-            self._bytes -= _size(dropped)
+            _, size, dropped = self._entries.popleft()
+            self._bytes -= size
             self.floor, self.mark = dropped.seq, fingerprint(dropped.update)
 
     def token(self, room: LiveRoom, upto: int) -> Token:
@@ -149,7 +151,7 @@ class RoomFeed:
         reason = self._refusal(room, token, upto)
         if reason is not None:
             return SnapshotNeeded(reason)
-        entries = [entry for _, entry in self._entries if token.seq < entry.seq <= upto]
+        entries = [entry for _, _, entry in self._entries if token.seq < entry.seq <= upto]
         later = room.timeline.placed_after(token.seq)
         entries += [LogEntry(seq, 0, MessageAdded(message)) for seq, message in later if seq <= upto]
         if len(entries) > limit:
@@ -189,7 +191,7 @@ class RoomFeed:
 
     def _at(self, room: LiveRoom, seq: int) -> Update | None:
         """Return the update at ``seq``, if it is held."""
-        for _, entry in reversed(self._entries):
+        for _, _, entry in reversed(self._entries):
             if entry.seq <= seq:
                 if entry.seq == seq:
                     return entry.update
@@ -201,17 +203,12 @@ class RoomFeed:
 
     def check(self) -> None:
         """Assert the invariants; for tests. O(n)."""
-        seqs = [entry.seq for _, entry in self._entries]
+        seqs = [entry.seq for _, _, entry in self._entries]
         assert seqs == sorted(set(seqs))
         assert all(seq > self.floor for seq in seqs)
         assert len(self._entries) <= self.max_entries
-        assert self._bytes == sum(_size(entry) for _, entry in self._entries) <= self.max_bytes
+        assert self._bytes == sum(size for _, size, _ in self._entries) <= self.max_bytes
 
 
 def _seq(entry: LogEntry) -> int:
     return entry.seq
-
-
-def _size(entry: LogEntry) -> int:
-    content = getattr(entry.update, "content", "")
-    return _PER_ENTRY + len(content)

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from roomstate.position import Gap, Position, Token
 from roomstate.room.states import ActiveRoom, LiveRoom
+from roomstate.room.weight import struct_bytes
 from roomstate.sync.envelope import Envelope
 from roomstate.sync.payloads import BulkSync, Heartbeat
 
@@ -25,10 +26,10 @@ MAX_EARLY: Final = 1000
 """Envelopes of one room that wait for what lies before them: as many as an ACTIVE room's messages."""
 
 MAX_EARLY_BYTES: Final = 1 << 20
-"""Bytes of them, by estimate."""
+"""Bytes of them, by estimate. As much again may be kept while an answer is on its way."""
 
 _MAX_KEYS: Final = 1000  # users whose newest ephemeral state is remembered, so that an older one does not undo it
-_PER_ENVELOPE: Final = 400  # bytes of an envelope with one message, beyond its text; by `sys.getsizeof` of its parts
+_PER_ENVELOPE: Final = 150  # bytes of its place here: a `_Waiting` with its numbers
 
 
 class Verdict(Enum):
@@ -70,6 +71,7 @@ class RoomReplica:
         "_bytes",
         "_early",
         "_kept",
+        "_kept_bytes",
         "_latest",
         "_questions",
         "asked_at",
@@ -101,6 +103,7 @@ class RoomReplica:
         self.told: Gap | None = None
         self._early: list[_Waiting] = []
         self._kept: list[Envelope] = []
+        self._kept_bytes = 0
         self._bytes = 0
         self._latest: dict[tuple[str, str], int] = {}
         self._questions = 0  # put so far: what came before one is told from what came after, whatever the clock says
@@ -181,7 +184,8 @@ class RoomReplica:
     def asks(self, request_id: int, room: LiveRoom, now: float) -> None:
         """Note that a request is put now for what ``room`` lacks. O(1)."""
         self.request_id, self._questions = request_id, self._questions + 1
-        self.asked_at, self.asked_from, self._kept = now, room.position, []
+        self.asked_at, self.asked_from = now, room.position
+        self._take_kept()
         if not isinstance(room, ActiveRoom):
             self.followed = request_id
 
@@ -194,23 +198,39 @@ class RoomReplica:
         return isinstance(room, ActiveRoom) and request_id <= self.followed
 
     def hold(self, envelope: Envelope) -> bool:
-        """Let an envelope wait; False where the bounds do not allow it: then nothing waits any more. O(log n) + move.
+        """Let an envelope wait; False where the bounds do not allow it: then nothing waits any more. O(size + waiting).
 
         Whoever is told False asks for what is missing at once: what waited is among that.
         """
-        size = _size(envelope)
-        if len(self._early) >= MAX_EARLY or self._bytes + size > MAX_EARLY_BYTES:
-            self.dropped += len(self._early) + 1
-            self._retain([])
+        if self._put(_Waiting(envelope, self._questions, _size(envelope))):
+            return True
+        self.dropped += len(self._early) + 1
+        self._retain([])
+        return False
+
+    def _put(self, waiting: _Waiting) -> bool:
+        """Put ``waiting`` in its place; False where the bounds do not allow it."""
+        if len(self._early) >= MAX_EARLY or self._bytes + waiting.size > MAX_EARLY_BYTES:
             return False
-        insort(self._early, _Waiting(envelope, self._questions, size), key=attrgetter("place"))
-        self._bytes += size
+        insort(self._early, waiting, key=attrgetter("place"))
+        self._bytes += waiting.size
         return True
 
     def keep(self, envelope: Envelope) -> None:
-        """Keep an envelope that was applied while an answer is on its way: an image may not have it. O(1)."""
+        """Keep an envelope that was applied while an answer is on its way: an image may not have it. O(size).
+
+        One for which there is no room is not kept; an image that would need it is not taken, and asked for again.
+        """
         if self.request_id and len(self._kept) < MAX_EARLY:
-            self._kept.append(envelope)
+            size = _size(envelope)
+            if self._kept_bytes + size <= MAX_EARLY_BYTES:
+                self._kept.append(envelope)
+                self._kept_bytes += size
+
+    def _take_kept(self) -> list[Envelope]:
+        """Return what was kept, and keep it no longer."""
+        kept, self._kept, self._kept_bytes = self._kept, [], 0
+        return kept
 
     def fell_back(self, room: LiveRoom, seq: int, *, asked: bool) -> bool:
         """Whether an image at ``seq`` of the copy's own epoch lies before where the copy was when it asked for it.
@@ -220,17 +240,20 @@ class RoomReplica:
         return asked and self.asked_from is not None and seq < min(self.asked_from.seq, room.head)
 
     def adopted(self, epoch: str, *, asked: bool, fell_back: bool) -> None:
-        """Let what was kept wait again, to be applied to the image that has come; of other epochs nothing. O(n).
+        """Let what was kept wait again, to be applied to the image that has come; of other epochs nothing. O(size).
 
-        What came before the question that the image answers is in it, or was never given out.
+        What came before the question that the image answers is in it, or was never given out. What was kept goes before
+        what waited, should there not be room for both: the copy had it already.
         """
-        kept, self._kept = [] if fell_back else self._kept, []
+        kept = self._take_kept()
         since = self._questions if asked else 0
         early = [waiting for waiting in self._early if waiting.questions >= since and waiting.envelope.epoch == epoch]
-        self._retain(early)
+        self._retain([])
         for envelope in kept:
-            if envelope.epoch == epoch:
-                self.hold(envelope)
+            if envelope.epoch == epoch and not fell_back:
+                self.hold(envelope)  # there is room: what is kept has the same bounds
+        for waiting in early:
+            self.dropped += not self._put(waiting)
 
     def _retain(self, early: list[_Waiting]) -> None:
         self._early = early
@@ -260,7 +283,7 @@ class RoomReplica:
         kept = [waiting for waiting in self._early if waiting.questions == self._questions]
         self.known = max([seq, *_told(kept, epoch)])
         self.dropped += len(self._early) - len(kept)
-        self._kept = []
+        self._take_kept()
         self._retain(kept)
 
     def joins(self, room: LiveRoom) -> bool:
@@ -313,6 +336,7 @@ class RoomReplica:
         places = [waiting.place for waiting in self._early]
         assert places == sorted(places)
         assert len(self._kept) <= MAX_EARLY
+        assert self._kept_bytes == sum(map(_size, self._kept)) <= MAX_EARLY_BYTES
         assert len(self._latest) <= _MAX_KEYS
 
 
@@ -322,7 +346,5 @@ def _told(early: list[_Waiting], epoch: str) -> list[int]:
 
 
 def _size(envelope: Envelope) -> int:
-    """Estimate what an envelope holds in memory, in bytes. O(messages)."""
-    data = envelope.data
-    added = getattr(data, "added_messages", ())
-    return _PER_ENVELOPE + sum(_PER_ENVELOPE + len(getattr(each, "content", "")) for each in added)
+    """Estimate what an envelope holds in memory, in bytes, whatever it carries. O(size)."""
+    return _PER_ENVELOPE + struct_bytes(envelope)

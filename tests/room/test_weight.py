@@ -7,8 +7,9 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomstate.model import EMPTY, Annotation
-from roomstate.room.weight import annotation_bytes, json_bytes, text_bytes
+from roomstate.model import EMPTY, Annotation, Message
+from roomstate.room.weight import annotation_bytes, json_bytes, struct_bytes, text_bytes
+from roomstate.updates import MessageAdded
 
 
 @given(st.text())
@@ -32,6 +33,14 @@ def test_json_weighs_all_that_is_in_it() -> None:
     parts = sys.getsizeof(plain) + sys.getsizeof(plain["a"]) + sys.getsizeof(plain["b"])
     assert json_bytes(plain) == parts + text_bytes("text") + text_bytes("more") + 4 * 24
     assert json_bytes(EMPTY) == sys.getsizeof({})
+
+
+def test_a_struct_weighs_what_is_in_its_structs_too() -> None:
+    bare, full = Message("m", "bob", ""), Message("m", "bob", "a text", extra={"a": ["more"]})
+    assert struct_bytes(full) - struct_bytes(bare) == text_bytes("a text") + json_bytes({"a": ["more"]})
+    added = MessageAdded(full)
+    assert struct_bytes(added) == sys.getsizeof(added) + struct_bytes(full)
+    assert json_bytes({"a": [full]}) - json_bytes({"a": [None]}) == struct_bytes(full) - 24
 
 
 def test_an_annotation_weighs_who_reacted() -> None:

@@ -22,6 +22,7 @@ from roomstate.updates import (
     MessageAdded,
     MessageEdited,
     MessageRemoved,
+    ModerationConfigChanged,
     ReactionAdded,
     Update,
     UserJoined,
@@ -174,6 +175,20 @@ def test_what_the_feed_lets_go_raises_its_floor(bounds: dict[str, float]) -> Non
 def test_an_update_larger_than_the_bound_is_not_kept() -> None:
     authority = Authority(max_bytes=300)
     authority.take(MessageEdited("m1", "x" * 500))
+    assert (len(authority.feed), authority.feed.bytes, authority.feed.floor) == (0, 0, 1)
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        MessageEdited("m1", "", None, {"a": "x" * 500}),
+        ModerationConfigChanged({"words": ["x" * 500]}),
+        UserJoined(User("ada", extra={"a": "x" * 500})),
+    ],
+)
+def test_the_bound_counts_whatever_an_update_carries(update: Update) -> None:
+    authority = Authority(max_bytes=600)
+    authority.take(update)
     assert (len(authority.feed), authority.feed.bytes, authority.feed.floor) == (0, 0, 1)
 
 
