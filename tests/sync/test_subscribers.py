@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from typing import Any
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from roomstate.errors import InvalidValue
 from roomstate.model import Message, Notification, RoomConfig, Tier
+from roomstate.sync import subscribers
 from roomstate.sync.subscribers import SLOT, Entry, Item, Resync, Subscriber, Withheld, fan_out, hears
 from roomstate.updates import (
     KINDS,
@@ -99,15 +101,16 @@ PUSHES = st.tuples(ROOMS, st.sampled_from(["small", "small", "withheld", "keyed"
 def test_nothing_is_lost_silently(
     steps: list[tuple[str, str] | None], max_items: int, max_bytes: int, max_rooms: int
 ) -> None:
-    subscriber = Subscriber("ada", max_items, max_bytes, max_rooms)
+    subscriber = Subscriber("ada", max_items, max_bytes)
     rooms = Rooms(subscriber)
-    for step in steps:
-        if step is None:
-            rooms.pop()
-        else:
-            rooms.push(*step)
-        subscriber.check()
-        assert len(subscriber) <= max_items + max_rooms
+    with mock.patch.object(subscribers, "MAX_ROOMS", max_rooms):
+        for step in steps:
+            if step is None:
+                rooms.pop()
+            else:
+                rooms.push(*step)
+            subscriber.check()
+            assert len(subscriber) <= max_items + max_rooms
     while len(subscriber):
         rooms.pop()
     assert rooms.seen == {room_id: head for room_id, head in rooms.heads.items() if head or room_id in rooms.seen}
@@ -125,17 +128,17 @@ ENTRIES = st.one_of(
 
 @given(st.lists(st.tuples(ENTRIES, st.sets(st.integers(0, 3)), st.integers(0, 3)), max_size=40))
 def test_to_fan_out_is_to_push_to_each(steps: list[tuple[Entry, set[int], int]]) -> None:
-    subscribers = [Subscriber(f"v{n}", max_items=n + 2, max_rooms=2) for n in range(4)]
-    twins = copy.deepcopy(subscribers)
+    queues = [Subscriber(f"v{n}", max_items=n + 1) for n in range(4)]
+    twins = copy.deepcopy(queues)
     for entry, audience, reader in steps:
         assert not isinstance(entry, Resync)
-        woken = fan_out(entry, [subscribers[n] for n in sorted(audience)])
+        woken = fan_out(entry, [queues[n] for n in sorted(audience)])
         expected = [twins[n].viewer for n in sorted(audience) if twins[n].push(entry)]
         assert [one.viewer for one in woken] == expected
-        for one in subscribers:
+        for one in queues:
             one.check()
-        assert subscribers[reader].pop() == twins[reader].pop()
-    assert [popped(one) for one in subscribers] == [popped(one) for one in twins]
+        assert queues[reader].pop() == twins[reader].pop()
+    assert [popped(one) for one in queues] == [popped(one) for one in twins]
 
 
 # -- bounds and markers ----------------------------------------------------------------------------------------------
@@ -177,8 +180,9 @@ def test_an_item_that_never_fits_is_a_marker() -> None:
     assert popped(slow) == [Resync("r")]
 
 
-def test_a_flood_of_rooms_becomes_one_marker_for_all() -> None:
-    slow = Subscriber("ada", max_items=2, max_rooms=3)
+def test_a_flood_of_rooms_becomes_one_marker_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscribers, "MAX_ROOMS", 3)
+    slow = Subscriber("ada", max_items=2)
     for n in range(10_000):
         slow.push(item(1, f"room {n}"))
         assert len(slow) <= 5
@@ -207,7 +211,6 @@ def test_one_slow_viewer_costs_the_others_nothing() -> None:
         ({"viewer": ""}, "viewer"),
         ({"max_items": 0}, "max_items"),
         ({"max_bytes": SLOT - 1}, "max_bytes"),
-        ({"max_rooms": 0}, "max_rooms"),
     ],
 )
 def test_bounds_are_checked(fields: dict[str, Any], where: str) -> None:
@@ -227,12 +230,13 @@ def test_a_later_item_of_the_same_key_replaces_the_queued_one_and_comes_last() -
     subscriber.push(Item("s", 1, b"other room", "typing:bob"))
     subscriber.push(item(2))
     subscriber.push(Item("r", 1, b"last", "typing:bob"))
+    subscriber.push(Item("s", 1, b"other room, later", "typing:bob"))  # one in the middle
     subscriber.check()
     assert [entry.data for entry in popped(subscriber) if isinstance(entry, Item)] == [
         b"999",
-        b"other room",
         b"xxx",
         b"last",
+        b"other room, later",
     ]
     subscriber.push(Item("r", 1, b"again", "typing:bob"))
     assert len(popped(subscriber)) == 1
