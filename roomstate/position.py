@@ -14,10 +14,13 @@ from msgspec import Struct
 from roomstate.errors import InvalidValue, Malformed
 from roomstate.model import Seq, check_bound, check_text
 
-__all__ = ["MAX_SEQ", "Gap", "Position", "Token", "above"]
+__all__ = ["MAX_GAPS", "MAX_SEQ", "Gap", "Position", "Token", "above", "bounded"]
 
 MAX_SEQ = 2**53 - 1
 """The largest seq: the largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
+
+MAX_GAPS = 100
+"""Gaps of one room: a hundred lost connections, each of which a fetch or an image closes."""
 
 _MAX_TOKEN = 512  # characters: in base64, a seq, an epoch of 64 characters of 4 bytes, and a fingerprint
 _MAX_EPOCH = 64
@@ -66,6 +69,17 @@ def above(gaps: Iterable[Gap], floor: int) -> tuple[Gap, ...]:
     (Gap(after=5, upto=9, cursor=None),)
     """
     return tuple(gap if gap.after >= floor else Gap(floor, gap.upto, gap.cursor) for gap in gaps if gap.upto > floor)
+
+
+def bounded(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
+    """Return ``gaps``, which ascend, as at most ``MAX_GAPS``: beyond it the oldest become one. O(n).
+
+    That one hides what is held between them, and is to be fetched from where the first of them begins.
+    """
+    beyond = len(gaps) - MAX_GAPS
+    if beyond <= 0:
+        return gaps
+    return (Gap(gaps[0].after, gaps[beyond].upto, gaps[0].cursor), *gaps[beyond + 1 :])
 
 
 class Token(Struct, frozen=True, gc=False):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from roomstate.errors import InvalidValue, Malformed
-from roomstate.position import MAX_SEQ, Gap, Position, Token
+from roomstate.position import MAX_GAPS, MAX_SEQ, Gap, Position, Token, bounded
 
 epochs = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=64)
 fingerprints = st.text("0123456789abcdef", max_size=64)
@@ -96,3 +96,10 @@ def test_a_gap_leaves_out_its_beginning_and_includes_its_end(after: int, length:
     assert len(gap) == length
     assert (seq in gap) == (seq in range(after + 1, after + length + 1))
     assert gap.cursor is None
+
+
+def test_beyond_the_bound_the_oldest_gaps_become_one() -> None:
+    gaps = tuple(Gap(2 * number, 2 * number + 1, f"c{number}") for number in range(MAX_GAPS + 3))
+    assert bounded(gaps[3:]) == gaps[3:]
+    assert bounded(gaps) == (Gap(0, 7, "c0"), *gaps[4:])
+    assert len(bounded(gaps)) == MAX_GAPS

@@ -1,5 +1,4 @@
-"""Rooms of somebody else's authority, without sequence numbers: their order is (timestamp, id), their gaps have
-cursors.
+"""Rooms of a foreign source, which gives no seqs: their order is (timestamp, id), and their gaps have cursors.
 
 Each update takes a local seq; a gap takes one as well, reserved for the hole, so that every seq up to the head is held
 or lies in a gap. A gap is filled page by page, newest or oldest first as the source likes, and closes when the source
@@ -16,7 +15,7 @@ from roomstate.holding.house import House
 from roomstate.holding.parked import Parked
 from roomstate.holding.record import Holding
 from roomstate.holding.tiering import Tiering
-from roomstate.position import Gap
+from roomstate.position import Gap, bounded
 from roomstate.room.reduce import Outcome, apply
 from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal
@@ -25,7 +24,6 @@ from roomstate.updates import MessageAdded, MessageRemoved, Update
 __all__ = ["Following"]
 
 _PAGE = 100  # messages asked for at a time: what Discord and Matrix give at most, or by default
-_MAX_GAPS = 100  # gaps of one room; the two oldest become one beyond that
 
 
 class Following:
@@ -90,10 +88,7 @@ class Following:
             gap = Gap(room.head, room.head + 1, holding.cursor)
             room.head += 1
             holding.durable = room.head
-            room.gaps = (*room.gaps, gap)
-            if len(room.gaps) > _MAX_GAPS:
-                first, second, *rest = room.gaps
-                room.gaps = (Gap(first.after, second.upto, first.cursor), *rest)
+            room.gaps = bounded((*room.gaps, gap))
             house.out.append(GapOpened(holding.room_id, gap))
 
     def connected(self, holding: Holding, now: float) -> None:

@@ -8,7 +8,6 @@ further apart (full jitter), so that neither one hostile peer nor a thousand cli
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from roomstate.effects import GapClosed, GapOpened, RequestRecovery, Resynced
 from roomstate.errors import RoomStateError
@@ -20,7 +19,7 @@ from roomstate.holding.sending import Sending
 from roomstate.holding.settling import Settling
 from roomstate.image import RoomImage
 from roomstate.model import Status, as_message
-from roomstate.position import Gap
+from roomstate.position import Gap, bounded
 from roomstate.room.passage import empty, room_of
 from roomstate.room.reduce import Change, Outcome, added_anew, apply, made
 from roomstate.room.states import ActiveRoom, LiveRoom
@@ -32,8 +31,6 @@ from roomstate.sync.replica import RoomReplica, Verdict
 from roomstate.updates import EPHEMERAL, MessageAdded, MessageRemoved, PresenceChanged, TypingChanged, Update
 
 __all__ = ["Replicating"]
-
-_MAX_GAPS: Final = 100  # gaps of one room; beyond it the two oldest become one
 
 
 class Replicating:
@@ -177,11 +174,8 @@ class Replicating:
         if last is not None and last.upto == gap.after:
             room.gaps = (*room.gaps[:-1], Gap(last.after, gap.upto))
         else:
-            room.gaps = (*room.gaps, gap)
+            room.gaps = bounded((*room.gaps, gap))
             self._house.out.append(GapOpened(holding.room_id, gap))
-        if len(room.gaps) > _MAX_GAPS:
-            first, second, *rest = room.gaps
-            room.gaps = (Gap(first.after, second.upto), *rest)
 
     # -- images ------------------------------------------------------------------------------------------------------
 

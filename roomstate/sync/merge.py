@@ -20,16 +20,13 @@ from msgspec import structs
 
 from roomstate.image import RoomImage
 from roomstate.model import EMPTY, Annotation, Message, MessageLike, Notification
-from roomstate.position import Gap
+from roomstate.position import Gap, bounded
 from roomstate.room.window import MAX_TOMBSTONES, time_key
 
-__all__ = ["MAX_GAPS", "MAX_MERGED", "merge_logs", "merge_messages", "merge_part", "same_message"]
+__all__ = ["MAX_MERGED", "merge_logs", "merge_messages", "merge_part", "same_message"]
 
 MAX_MERGED: Final = 1000
 """Messages that are left of two timelines, the newest: as many as an ACTIVE room holds (DESIGN §6, §9)."""
-
-MAX_GAPS: Final = 100
-"""Gaps that are left of two copies; the oldest become one beyond that, as in a room of a foreign source."""
 
 _Row = tuple[int, MessageLike]
 _NO_NOTE = Annotation()
@@ -252,10 +249,7 @@ def _gaps(ours: _Copy, theirs: _Copy, begin: int) -> tuple[Gap, ...]:
         between = after >= least and not ours.image.by_time
         if after >= begin and (known or between) and not any(side.holds(upto) for side in sides):
             _add_gap(gaps, Gap(after, upto, _earliest(known)))
-    if len(gaps) > MAX_GAPS:
-        most = len(gaps) - MAX_GAPS
-        gaps[: most + 1] = [Gap(gaps[0].after, gaps[most].upto, gaps[0].cursor)]
-    return tuple(gaps)
+    return bounded(tuple(gaps))
 
 
 def _earliest(gaps: Iterable[Gap]) -> str | None:

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from roomstate import Gap, MessageEdited, MessageRemoved, Status, Tier
+from roomstate import Gap, MessageEdited, MessageRemoved, Status, Tier, position
 from roomstate.effects import Deliver, FetchMessages, GapClosed, GapOpened, Misfit, Recovered
 from roomstate.errors import InvalidValue
-from roomstate.holding import following
 from roomstate.updates import ReactionAdded, ReactionRemoved, Update
 from tests.holding.test_tiering import World, kinds
 from tests.holding.world import START, added, message
@@ -134,7 +133,7 @@ def test_a_failed_fetch_is_tried_again() -> None:
 
 
 def test_gaps_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(following, "_MAX_GAPS", 2)
+    monkeypatch.setattr(position, "MAX_GAPS", 2)
     world = World("none")
     for number in range(1, 5):
         hear(world, f"m{number}")

@@ -12,11 +12,11 @@ from msgspec import structs
 
 from roomstate.image import RoomImage
 from roomstate.model import EMPTY, Annotation, Marker, MessageLike, Notification, RoomConfig, Tier, User
-from roomstate.position import MAX_SEQ, Gap, Position
+from roomstate.position import MAX_GAPS, MAX_SEQ, Gap, Position
 from roomstate.room.passage import check_image, room_of
 from roomstate.room.states import Limits
 from roomstate.room.window import MAX_TOMBSTONES
-from roomstate.sync.merge import MAX_GAPS, MAX_MERGED, merge_logs, merge_messages, merge_part, same_message
+from roomstate.sync.merge import MAX_MERGED, merge_logs, merge_messages, merge_part, same_message
 from tests.room.strategies import START, Line, message
 from tests.sync import images
 from tests.sync.images import LAST, copies, holds, missing, missing_of_both, slowly_merged
