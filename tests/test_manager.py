@@ -13,8 +13,7 @@ from roomstate.errors import UnknownRoom
 from roomstate.room.digest import MessageDigest
 from roomstate.sync.feed import Missing, SnapshotNeeded
 from roomstate.updates import TypingChanged
-from tests.holding.test_tiering import World, kinds
-from tests.holding.world import START, added
+from tests.holding.world import START, World, added, kinds
 
 
 def test_the_target_in_the_words_of_a_user() -> None:

@@ -12,8 +12,7 @@ from roomstate.metrics import BOUNDS, Histogram
 from roomstate.sync.envelope import Envelope, of_image, of_missing
 from roomstate.sync.feed import Missing
 from roomstate.updates import ReceiptRead
-from tests.holding.test_tiering import World
-from tests.holding.world import added, message
+from tests.holding.world import World, added, message
 
 
 def promotion(world: World, *labels: str) -> Histogram:

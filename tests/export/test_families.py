@@ -28,8 +28,7 @@ from roomstate.host import measuring
 from roomstate.metrics import Histogram, Labels
 from roomstate.model import Notification
 from roomstate.position import Gap, Position
-from tests.holding.test_tiering import World
-from tests.holding.world import START, added
+from tests.holding.world import START, World, added
 
 EVENTS: list[Event] = [
     GapOpened("r", Gap(1, 2)),

@@ -26,8 +26,7 @@ from roomstate.effects import (
 from roomstate.export.logs import _EVENTS, EventLog
 from roomstate.model import Notification, Status, Tier
 from roomstate.position import Gap, Position
-from tests.holding.test_tiering import World
-from tests.holding.world import START, added
+from tests.holding.world import START, World, added
 
 GAP = Gap(4, 9)
 DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING

@@ -13,8 +13,7 @@ from roomstate.export.families import FAMILIES, measures
 from roomstate.export.prometheus import RoomStateCollector, Source
 from roomstate.metrics import BOUNDS, Family, Measure
 from tests.export.lint import lint
-from tests.holding.test_tiering import World
-from tests.holding.world import added, message
+from tests.holding.world import World, added, message
 
 
 def registry_of(rooms: RoomStateManager, *sources: Source) -> CollectorRegistry:

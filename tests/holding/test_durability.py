@@ -18,8 +18,7 @@ from roomstate import (
 )
 from roomstate.effects import AppendLog, Deliver, LoadHead, Misfit, Notified, SaveFailed
 from roomstate.updates import NotificationAdded, PresenceChanged, ReceiptRead, TypingChanged, UserJoined
-from tests.holding.test_tiering import World, kinds
-from tests.holding.world import START, added, update_ids
+from tests.holding.world import START, World, added, kinds, update_ids
 
 
 def delivered(outputs: list[Any]) -> list[Deliver]:
@@ -196,12 +195,7 @@ def test_notifications_and_mentions_at_every_tier(tier: str) -> None:
     world = World()
     world.settled("enter", "v", "rust", user="ada")
     world.post("m1")
-    if tier == "background":
-        world.settled("follow", "v", "rust")
-    elif tier != "active":
-        world.settled("leave", "v", "rust")
-    if tier == "unloaded":
-        world.settled("demote", "rust")
+    world.bring_down(tier)
     outputs = world.settled("publish", "rust", added("m2", content="hey @ada"))
     (note,) = [one.notification for one in outputs if isinstance(one, Notified)]
     assert (note.user, note.kind, note.message_id, note.seq) == ("ada", "mention", "m2", 2)

@@ -10,8 +10,7 @@ from roomstate import Gap, MessageEdited, MessageRemoved, Status, Tier, position
 from roomstate.effects import Deliver, FetchMessages, GapClosed, GapOpened, Misfit, Recovered
 from roomstate.errors import InvalidValue
 from roomstate.updates import ReactionAdded, ReactionRemoved, Update
-from tests.holding.test_tiering import World, kinds
-from tests.holding.world import START, added, message
+from tests.holding.world import START, World, added, kinds, message
 
 
 def source(world: World, *names: str, room: str = "irc") -> None:

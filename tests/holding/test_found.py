@@ -26,8 +26,7 @@ from roomstate.sync import envelope as wire
 from roomstate.sync.feed import Missing, SnapshotNeeded
 from roomstate.updates import ModerationConfigChanged, RoomConfigChanged, StreamStatusChanged, UserJoined
 from tests.holding.pair import ROOM, Pair
-from tests.holding.test_tiering import World
-from tests.holding.world import added
+from tests.holding.world import World, added
 
 SLOW = RoomConfig(slow_mode_duration=9)
 SMALL = Limits(active_messages=40, background_messages=3)

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from roomstate import RoomCache, Status, Tier
 from roomstate.effects import Evicted, SaveFailed, SaveSnapshot, TierChanged
-from tests.holding.test_tiering import World, kinds
-from tests.holding.world import added
+from tests.holding.world import World, added, kinds
 
 
 def test_demotion_of_an_undurable_room_waits() -> None:

@@ -8,8 +8,7 @@ from roomstate.holding.marking import folded, vanished
 from roomstate.model import Marker
 from roomstate.room.unread import ReadState
 from roomstate.updates import StreamStatusChanged
-from tests.holding.test_tiering import World
-from tests.holding.world import Shelf, added
+from tests.holding.world import Shelf, World, added
 
 
 def unread(world: World, user: str = "ada") -> tuple[str, str]:

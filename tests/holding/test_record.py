@@ -11,8 +11,7 @@ from msgspec import Struct
 from roomstate import RoomStateManager, Tier
 from roomstate.holding.record import Holding
 from roomstate.room.unread import ReadState
-from tests.holding.test_tiering import World
-from tests.holding.world import added
+from tests.holding.world import World, added
 
 
 def really_held(value: Any, seen: set[int]) -> int:

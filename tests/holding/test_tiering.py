@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from roomstate import Limits, MessageEdited, MessageRemoved, RoomCache, RoomConfig, RoomStateManager, Status, Tier
+from roomstate import MessageEdited, MessageRemoved, RoomCache, RoomConfig, RoomStateManager, Status, Tier
 from roomstate.effects import (
     Appended,
     AppendLog,
@@ -26,53 +24,7 @@ from roomstate.model import User
 from roomstate.position import Position, Token
 from roomstate.sync.feed import Missing
 from roomstate.updates import ModerationConfigChanged, ReactionAdded, RoomConfigChanged, TypingChanged, UserJoined
-from tests.holding.world import Host, NaiveStore, Shelf, added, message, update_ids
-
-LIMITS = Limits(active_messages=10, background_messages=3)
-
-
-class World:
-    """A manager, its host and its store, at a time that tests set."""
-
-    def __init__(self, durability: Any = "logged", store: NaiveStore | None = None, **options: Any) -> None:
-        self.now = 1000.0
-        self.store = store if store is not None else NaiveStore()
-        self.epochs = 0
-        self.rooms = RoomStateManager(
-            durability=durability, limits=LIMITS, clock=lambda: self.now, new_epoch=self.new_epoch, **options
-        )
-        self.host = Host(self.rooms, self.store)
-
-    def new_epoch(self) -> str:
-        self.epochs += 1
-        return f"e{self.epochs}"
-
-    def do(self, verb: str, *args: Any, **kwargs: Any) -> list[Any]:
-        """Call a verb; return the outputs, which the host has taken but not carried out."""
-        self.host.drain()
-        result = getattr(self.rooms, verb)(*args, **kwargs)
-        self.host.take(result[1] if verb == "demote" else result)
-        return self.host.drain()
-
-    def settled(self, verb: str, *args: Any, **kwargs: Any) -> list[Any]:
-        """Call a verb and carry everything out."""
-        outputs = self.do(verb, *args, **kwargs)
-        self.host.settle()
-        return [*outputs, *self.host.drain()]
-
-    def post(self, *names: str, room: str = "rust", **kwargs: Any) -> None:
-        for name in names:
-            self.settled("publish", room, added(name, **kwargs))
-
-    def ids(self, room: str = "rust") -> list[str]:
-        return [one.id for one in self.rooms.view(room).messages]
-
-    def check(self) -> None:
-        self.rooms.check()
-
-
-def kinds(outputs: list[Any]) -> list[type]:
-    return [type(one) for one in outputs]
+from tests.holding.world import LIMITS, NaiveStore, Shelf, World, added, kinds, message, update_ids
 
 
 def test_updates_that_arrive_while_a_load_is_in_flight_are_kept_and_merged() -> None:
@@ -241,12 +193,7 @@ def test_a_configuration_applies_at_every_tier(tier: str) -> None:
     world = World()
     world.settled("enter", "v", "rust")
     world.post("m1")
-    if tier == "background":
-        world.settled("follow", "v", "rust")
-    elif tier != "active":
-        world.settled("leave", "v", "rust")
-    if tier == "unloaded":
-        world.settled("demote", "rust")
+    world.bring_down(tier)
     assert world.rooms.tier("rust").name == tier.upper()
     config = RoomConfig(slow_mode_enabled=True)
     world.settled("publish", "rust", RoomConfigChanged(config))
@@ -265,12 +212,7 @@ def test_however_long_a_room_is_written_to_its_log_beyond_the_snapshot_stays_sho
     world = World()
     world.settled("enter", "v", "rust")
     world.settled("publish", "rust", UserJoined(User("ada")))
-    if tier == "background":
-        world.settled("follow", "v", "rust")
-    elif tier != "active":
-        world.settled("leave", "v", "rust")
-    if tier == "unloaded":
-        world.settled("demote", "rust")
+    world.bring_down(tier)
     for number in range(90):
         world.post(f"m{number}")
         shelf = world.store.rooms["rust"]

@@ -6,8 +6,7 @@ import pytest
 from roomstate import MessageEdited, RoomConfig, Status, Tier, User
 from roomstate.holding.view import RoomView
 from roomstate.updates import ModerationConfigChanged, PresenceChanged, ReactionAdded, RoomConfigChanged, UserJoined
-from tests.holding.test_tiering import World
-from tests.holding.world import added, message
+from tests.holding.world import World, added, message
 
 
 def test_a_view_is_of_one_moment() -> None:

@@ -13,8 +13,7 @@ from roomstate.errors import InvalidValue
 from roomstate.residency.prediction import Prediction, RecencyPredictor
 from roomstate.residency.warming import Warmer
 from roomstate.room.states import CachedRoom
-from tests.holding.test_tiering import World, kinds
-from tests.holding.world import added
+from tests.holding.world import World, added, kinds
 
 
 class Told(RecencyPredictor):

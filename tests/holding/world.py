@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct, structs
 
-from roomstate import Message, MessageAdded, RoomImage, RoomStateManager, Tier
+from roomstate import Limits, Message, MessageAdded, RoomImage, RoomStateManager, Tier
 from roomstate.effects import (
     Appended,
     AppendLog,
@@ -30,6 +30,7 @@ from roomstate.updates import CountsChanged, Update
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 NOTHING = CountsChanged()
+LIMITS = Limits(active_messages=10, background_messages=3)
 STORING = (LoadHead, LoadSnapshot, LoadPacked, AppendLog, SaveSnapshot, FetchMessages)
 Asking = LoadHead | LoadSnapshot | LoadPacked | AppendLog | SaveSnapshot | FetchMessages
 
@@ -253,3 +254,56 @@ def update_ids(updates: Any) -> list[str]:
     """The ids of the messages among updates or log entries."""
     plain: list[Update] = [getattr(one, "update", one) for one in updates]
     return [update.message.id for update in plain if isinstance(update, MessageAdded)]
+
+
+class World:
+    """A manager, its host and its store, at a time that tests set."""
+
+    def __init__(self, durability: Any = "logged", store: NaiveStore | None = None, **options: Any) -> None:
+        self.now = 1000.0
+        self.store = store if store is not None else NaiveStore()
+        self.epochs = 0
+        self.rooms = RoomStateManager(
+            durability=durability, limits=LIMITS, clock=lambda: self.now, new_epoch=self.new_epoch, **options
+        )
+        self.host = Host(self.rooms, self.store)
+
+    def new_epoch(self) -> str:
+        self.epochs += 1
+        return f"e{self.epochs}"
+
+    def do(self, verb: str, *args: Any, **kwargs: Any) -> list[Any]:
+        """Call a verb; return the outputs, which the host has taken but not carried out."""
+        self.host.drain()
+        result = getattr(self.rooms, verb)(*args, **kwargs)
+        self.host.take(result[1] if verb == "demote" else result)
+        return self.host.drain()
+
+    def settled(self, verb: str, *args: Any, **kwargs: Any) -> list[Any]:
+        """Call a verb and carry everything out."""
+        outputs = self.do(verb, *args, **kwargs)
+        self.host.settle()
+        return [*outputs, *self.host.drain()]
+
+    def post(self, *names: str, room: str = "rust", **kwargs: Any) -> None:
+        for name in names:
+            self.settled("publish", room, added(name, **kwargs))
+
+    def bring_down(self, tier: str, room: str = "rust") -> None:
+        """Let viewer "v", who is in the room, go as far away from it as brings it down to ``tier``."""
+        if tier == "background":
+            self.settled("follow", "v", room)
+        elif tier != "active":
+            self.settled("leave", "v", room)
+        if tier == "unloaded":
+            self.settled("demote", room)
+
+    def ids(self, room: str = "rust") -> list[str]:
+        return [one.id for one in self.rooms.view(room).messages]
+
+    def check(self) -> None:
+        self.rooms.check()
+
+
+def kinds(outputs: list[Any]) -> list[type]:
+    return [type(one) for one in outputs]

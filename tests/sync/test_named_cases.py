@@ -19,7 +19,7 @@ from roomstate.sync import envelope as wire
 from roomstate.sync.merge import merge_messages
 from tests.holding.pair import ROOM, Pair
 from tests.holding.test_following import hear, source
-from tests.holding.test_tiering import World
+from tests.holding.world import World
 
 TESTS = Path(__file__).resolve().parents[1]
 HERE = "sync/test_named_cases.py"
