@@ -22,6 +22,8 @@ __all__ = [
 
 _EMPTY_TEXT = "".__sizeof__()  # 49 bytes on Python 3.11, 41 on later ones
 
+_SHARED_KEY = 32  # characters up to which the decoder keeps one copy of a key for all
+
 PER_MESSAGE = 175 + _EMPTY_TEXT
 """Bytes that a held message costs beyond its content: what `python -m benchmarks memory` found on three archives.
 
@@ -55,7 +57,7 @@ def texts_bytes(texts: Sequence[str]) -> int:
 def json_bytes(value: object) -> int:
     """Return about how many bytes a JSON value holds, or one with structs in it. O(size).
 
-    Keys are not counted: the decoder shares short ones.
+    Short keys are not counted: the decoder shares them.
 
     >>> json_bytes({"a": ["b"]}) > json_bytes({"a": []}) > json_bytes({})
     True
@@ -68,7 +70,8 @@ def json_bytes(value: object) -> int:
         return struct_bytes(value)
     if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101
         fields: Mapping[Any, Any] = value
-        return getsizeof(dict(fields)) + sum(map(json_bytes, fields.values()))
+        long = [key for key in fields if len(key) > _SHARED_KEY]
+        return getsizeof(dict(fields)) + texts_bytes(long) + sum(map(json_bytes, fields.values()))
     return 24
 
 

@@ -43,6 +43,12 @@ def test_a_struct_weighs_what_is_in_its_structs_too() -> None:
     assert json_bytes({"a": [full]}) - json_bytes({"a": [None]}) == struct_bytes(full) - 24
 
 
+def test_json_weighs_long_keys_as_texts() -> None:
+    short, long = "k" * 32, "k" * 1000
+    assert json_bytes({short: 1}) == json_bytes({"k": 1})
+    assert json_bytes({long: {long: 1}}) == json_bytes({"k": {"k": 1}}) + 2 * text_bytes(long)
+
+
 def test_an_annotation_weighs_who_reacted() -> None:
     assert annotation_bytes(None) == 0
     bare, two = Annotation(), Annotation(reactions={"+": ("ada", "bob")})
