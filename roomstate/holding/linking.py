@@ -47,7 +47,8 @@ class Links(Answers):
         ``cursor`` is the source's opaque name for this point: `disconnected` opens a gap from the last one. Repetitions
         are harmless. O(log n).
 
-        Raises ``InvalidValue``, or ``Malformed`` for an envelope that contradicts itself; nothing has changed then.
+        Raises ``InvalidValue``, ``TooManyRooms`` for an update of one more room than ``max_live_rooms``, or
+        ``Malformed`` for an envelope that contradicts itself; nothing has changed then.
         """
         now = self._begin(now)
         if isinstance(source, Envelope):
@@ -78,8 +79,7 @@ class Links(Answers):
 
         Of a foreign source, what it said meanwhile is a gap: the `FetchMessages` that comes back asks for it from the
         last cursor; complete it when the source answers again. Of an authority nothing is asked for until `connected`,
-        or a heartbeat.
-        Raises ``UnknownRoom``.
+        or a heartbeat. Raises ``UnknownRoom``, or ``InvalidValue`` where nothing was received for the room.
         """
         now = self._begin(now)
         holding = self._live(room_id)
@@ -92,7 +92,7 @@ class Links(Answers):
     def connected(self, room_id: str, *, now: float | None = None) -> Outputs:
         """Note that the room's source or authority is reached again; asks for every gap that nobody is filling.
 
-        On a replica, what was sent and neither acknowledged nor refused is sent again.
+        On a replica, what was sent and neither acknowledged nor refused is sent again. Raises as `disconnected`.
         """
         now = self._begin(now)
         holding = self._live(room_id)
@@ -133,7 +133,10 @@ class Links(Answers):
         return self._end(now)
 
     def discard(self, room_id: str, client_id: str, *, now: float | None = None) -> Outputs:
-        """Show no longer what was sent and failed. Should the authority have taken it, it comes as any message does."""
+        """Show no longer what was sent and failed. Should the authority have taken it, it comes as any message does.
+
+        One that is not pending changes nothing. Raises ``UnknownRoom``, or ``InvalidValue`` for what is no id.
+        """
         now = self._begin(now)
         holding = self._live(room_id)
         check_id("client_id", client_id)

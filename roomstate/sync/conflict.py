@@ -91,10 +91,10 @@ What it does not name is the server's, but for notifications and read markers: a
 
 
 class Pending(Struct, frozen=True):
-    """A part of a room that somebody is to choose until ``expires_at``; meanwhile the ``default``'s side stands.
+    """A part of a room that somebody is to choose; meanwhile the ``default``'s side stands.
 
     ``client`` and ``server`` are the values of the fields that differ, by name. Show them, and give the answer to
-    `resolve`; when the time is over, `expire` gives the record of it.
+    `resolve` before ``expires_at`` (seconds since 1970); from then on `expire` gives the record of it.
     """
 
     part: str

@@ -138,11 +138,11 @@ class RoomFeed:
             self.floor, self.mark = dropped.seq, fingerprint(dropped.update)
 
     def token(self, room: LiveRoom, upto: int) -> Token:
-        """Return the resume position of a copy of ``room`` that has come as far as ``upto``. O(log n)."""
+        """Return the resume position of a copy of ``room`` that has come as far as ``upto``. O(log n + noted since)."""
         return Token(room.epoch, upto, self._mark(room, upto))
 
     def since(self, room: LiveRoom, token: Token, upto: int, limit: int = MAX_MISSING) -> Missing | SnapshotNeeded:
-        """Return what a copy at ``token`` lacks of ``(token.seq, upto]``, at most ``limit`` updates. O(answer + log n).
+        """Return what a copy at ``token`` lacks of ``(token.seq, upto]``, at most ``limit`` updates. O(kept + answer).
 
         ``upto`` is how far copies may know: the head, or the durable position where updates are told once they are
         durable. A token without a fingerprint is taken at its word; one with a fingerprint is not where that cannot be

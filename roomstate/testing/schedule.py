@@ -21,7 +21,8 @@ class Options(Struct, frozen=True, omit_defaults=True):
     ``leaky``: whether frames outlive their connection. ``quiet``: whether the authority can restart without its
     replicas noticing. ``failover``: whether its store may fall back to an earlier state. ``keeps``: whether a
     replica's snapshots outlive it. ``choices``: whether somebody may choose where a configuration differs. ``queue``:
-    items that wait for a slow connection. The numbers of messages are small, so that windows overflow often.
+    items that wait for a slow connection. ``active_messages`` and ``background_messages`` are what a room holds: few,
+    so that windows overflow often. ``calm``: no trouble is drawn, of the network or of machines.
     """
 
     replicas: int = 3
