@@ -66,19 +66,23 @@ def check_copies(world: World) -> None:
         manager = world.manager(replica)
         for room_id in manager.known():
             if manager.tier(room_id) >= Tier.BACKGROUND:
-                with _unless_alike(world, room_id):
+                with _unless_alike(world, replica, room_id):
                     _check_copy(world, replica, room_id)
 
 
 @contextmanager
-def _unless_alike(world: World, room_id: str) -> Iterator[None]:
-    """Let a copy of a log that fell back hold anything where what was lost and what came are alike: none can tell."""
+def _unless_alike(world: World, replica: int, room_id: str) -> Iterator[None]:
+    """Let a copy of a log that fell back hold anything where what was lost and what came are alike: none can tell.
+
+    The world remembers that copy as deceived.
+    """
     try:
         yield
     except Diverged as diverged:
         book = world.ledger.current(room_id)
         if diverged.fault not in _HELD or not any(_are_alike(earlier, book) for earlier in book.earlier):
             raise
+        world.deceived.add((replica, room_id))
 
 
 def _are_alike(earlier: Book, book: Book) -> bool:
@@ -159,7 +163,7 @@ def check_healed(world: World, *, settled: bool = True) -> None:
             _check_authority(world, room_id)
             for replica in range(1, world.options.replicas + 1):
                 if settled or _is_up(world, replica, room_id):
-                    with _unless_alike(world, room_id):
+                    with _unless_alike(world, replica, room_id):
                         _check_equal(world, replica, room_id, settled=settled)
     _check_promises(world)
 

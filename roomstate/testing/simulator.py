@@ -38,7 +38,9 @@ class Result(Struct, frozen=True):
     """What came of a run: its ``digest`` (of every frame and every final state), and how much there was of it.
 
     ``refused`` counts events that an end refused with an error of roomstate's own, as is its right; ``acknowledged``
-    the messages that clients were told are safe, and ``conflicts`` the choices that were open for a while.
+    the messages that clients were told are safe, and ``conflicts`` the choices that were open for a while. ``deceived``
+    counts copies that were wrong for a while, or to the end, because a store had failed over within one epoch and no
+    token can tell the lost log from the one that came: the only wrong that is no failure.
     """
 
     digest: str
@@ -47,6 +49,7 @@ class Result(Struct, frozen=True):
     refused: int
     acknowledged: int
     conflicts: int
+    deceived: int
 
 
 class Failed(AssertionError):
@@ -111,9 +114,15 @@ class Simulator:
             raise Failed(self, done, error.fault, str(error)) from error
         except Exception as error:  # whatever a host's own end raises is a fault too
             raise Failed(self, done, type(error).__name__, f"{type(error).__name__}: {error}") from error
-        acknowledged = len(world.ledger.acknowledged)
-        done = len(self.schedule)
-        return Result(_digest(world), done, world.delivered, world.refused, acknowledged, world.conflicts)
+        return Result(
+            digest=_digest(world),
+            events=len(self.schedule),
+            delivered=world.delivered,
+            refused=world.refused,
+            acknowledged=len(world.ledger.acknowledged),
+            conflicts=world.conflicts,
+            deceived=len(world.deceived),
+        )
 
     def with_schedule(self, schedule: Iterable[Event]) -> Simulator:
         """Return the same world with other events."""

@@ -139,6 +139,7 @@ class World:
         self.delivered: int = 0
         self.refused: int = 0
         self.conflicts: int = 0
+        self.deceived: set[tuple[int, str]] = set()  # copies, as replica and room, that the checks let be
         self.digest: int = 0
         self._make = {0: (authority, server), 1: (replica, client)}
         self._epochs = 0

@@ -126,6 +126,7 @@ def test_no_token_tells_two_logs_apart_that_are_alike_where_it_points(seq: int, 
         else:
             with pytest.raises(Diverged):
                 check_copies(world)
+    assert world.deceived == ({(1, ROOM)} if alike else set())
 
 
 def test_no_token_tells_messages_apart_that_were_removed() -> None:
