@@ -28,6 +28,7 @@ from roomstate.effects import (
     OpenStream,
     RequestRecovery,
     Resynced,
+    SendToAuthority,
     Sent,
 )
 from roomstate.errors import ConflictError, InvalidValue, Malformed, RoomBusy, StoreBusy, UnknownRoom
@@ -424,6 +425,25 @@ def test_a_flood_of_gaps_is_bounded() -> None:
     pair.later(1.0)
     pair.settle()
     pair.same()
+
+
+def test_an_acknowledgement_during_a_load_asks_for_nothing_before_the_store_has_answered() -> None:
+    pair = Pair(replica={"durability": "relaxed"})
+    pair.publish("a")
+    kept = structs.replace(pair.authority.image(ROOM), fingerprint=pair.authority.token(ROOM).fingerprint)
+    load = next(each for each in pair.enter() if isinstance(each, LoadSnapshot))
+    told = pair.take(pair.replica.send(ROOM, "hello", user="ada", client_id="c1"))
+    sent = next(each for each in told if isinstance(each, SendToAuthority))
+    pair.publish(MessageAdded(Message("c1", "ada", "hello")))
+    pair.take(pair.replica.complete(sent.request_id, Sent("c1", 2, "e1")))
+    assert pair.asked == []
+    assert [echo.client_id for echo in pair.replica.view(ROOM).pending] == ["c1"]
+    pair.take(pair.replica.complete(load.request_id, Loaded(Head(kept.position, kept.ordinal), kept)))
+    assert pair.ids() == ["a"]
+    assert [echo.client_id for echo in pair.replica.view(ROOM).pending] == ["c1"]
+    pair.settle()
+    assert pair.ids() == ["a", "c1"]
+    assert pair.replica.view(ROOM).pending == ()
 
 
 def test_an_answer_that_contradicts_itself_counts_as_none() -> None:
