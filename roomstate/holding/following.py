@@ -15,6 +15,7 @@ from roomstate.holding.house import House
 from roomstate.holding.parked import Parked
 from roomstate.holding.record import Holding
 from roomstate.holding.tiering import Tiering
+from roomstate.model import check_id
 from roomstate.position import Gap, bounded
 from roomstate.room.reduce import Outcome, apply
 from roomstate.room.states import ActiveRoom, LiveRoom
@@ -52,9 +53,9 @@ class Following:
         if isinstance(holding.room, ActiveRoom):
             holding.room.roster.complete = False  # who was there before is the source's to say
         house.refile(holding)
-        if cursor is not None:
-            holding.cursor = cursor
         self._take(holding, update, now)
+        if cursor is not None:  # not of what was refused
+            holding.cursor = cursor
 
     def _take(self, holding: Holding, update: Update, now: float) -> None:
         if self.parked.takes(holding, update, now):
@@ -132,10 +133,12 @@ class Following:
     def recovered(self, holding: Holding, result: Recovered, now: float) -> None:
         """Put a page of missing messages in their places; close the gap, or ask for the next page.
 
-        Raises ``InvalidValue``, and has changed nothing, where one of them is no message.
+        Raises ``InvalidValue``, and has changed nothing, where one of them is no message, or the cursor none.
         """
         house, room = self._house, holding.room
         assert room is not None
+        if result.cursor:
+            check_id("result.cursor", result.cursor)
         updates = [checked(MessageAdded(message), now) for message in result.messages]
         holding.fetch_id = 0
         house.succeeded(holding, "fetch")

@@ -359,3 +359,30 @@ def test_whatever_comes_before_its_message_the_room_ends_the_same(order: list[tu
     world.do("disconnected", "irc")
     world.host.settle()
     assert contents(world) == {"m0": "hi", "m1": last["m1"], "m2": last["m2"]}
+
+
+def test_what_is_refused_does_not_move_the_cursor() -> None:
+    world = World("none")
+    hear(world, "m1")
+    half = "x" * 150_000
+    world.do("receive", "irc", MessageEdited("m1", "b", extra={"one": half}), cursor="c2")
+    with pytest.raises(InvalidValue, match="message"):  # with what it has already it is too much
+        world.rooms.receive("irc", MessageEdited("m1", "b", extra={"two": half}), cursor="c3")
+    world.do("disconnected", "irc")
+    assert world.rooms.gaps("irc")[0].cursor == "c2"
+    world.check()
+
+
+@pytest.mark.parametrize("cursor", [5, "\ud800", "x" * 513])
+def test_a_page_whose_cursor_is_none_changes_nothing(cursor: Any) -> None:
+    world = World("none")
+    hear(world, "m1")
+    fetch = world.rooms.disconnected("irc")[-1]
+    assert isinstance(fetch, FetchMessages)
+    for limited in (True, False):
+        with pytest.raises(InvalidValue, match="cursor"):
+            world.rooms.complete(fetch.request_id, Recovered((message("m2"),), limited, cursor))
+    assert (world.ids("irc"), world.rooms.gaps("irc")) == (["m1"], (Gap(1, 2, "m1"),))
+    world.rooms.complete(fetch.request_id, Recovered((message("m2"),), cursor="c2"))
+    assert (world.ids("irc"), world.rooms.gaps("irc")) == (["m1", "m2"], ())
+    world.check()
