@@ -40,6 +40,8 @@ def _check_holding(house: House, holding: Holding) -> None:
     assert holding.appending <= len(holding.undurable)
     assert len(holding.waiting) <= house.bounds.max_waiting
     assert holding.saving is not None or not (holding.save_id or holding.saving_bytes)
+    parts = [pending.part for pending in holding.conflicts.values()]
+    assert len(set(parts)) == len(parts)
     if holding.replica is not None:
         holding.replica.check()
     if holding.echoes is not None:

@@ -27,7 +27,6 @@ from roomstate.sync.strategies import PARTS, Side, fields_of
 
 __all__ = ["Settling"]
 
-_MAX_OPEN: Final = 16  # choices of one room that are open; for the oldest beyond them the default stands
 _QUIET: Final = frozenset(("messages", "info", "notifications", "markers", "ui_state"))
 _PARTS_OF_MESSAGES: Final = frozenset(PARTS["messages"])  # a copy that was behind differs from its authority in these
 
@@ -56,17 +55,15 @@ class Settling:
         if told:
             self._house.out.append(ConflictResolved(holding.room_id, 0, told))
         for pending in settled.pending:
-            self._open(holding, pending, now)
+            self._open(holding, pending)
         return settled.image
 
-    def _open(self, holding: Holding, pending: Pending, now: float) -> None:
+    def _open(self, holding: Holding, pending: Pending) -> None:
+        """Let somebody choose; of an older choice about the same part the default stands: each part has one at most."""
         house = self._house
         for conflict_id, older in tuple(holding.conflicts.items()):
             if older.part == pending.part:  # it is about values that nobody has any more
                 self._close(holding, conflict_id, expire(older, older.expires_at))
-        if len(holding.conflicts) >= _MAX_OPEN:
-            oldest = next(iter(holding.conflicts))
-            self._close(holding, oldest, expire(holding.conflicts[oldest], holding.conflicts[oldest].expires_at))
         house.last_conflict += 1
         house.conflicts[house.last_conflict] = holding.room_id
         holding.conflicts[house.last_conflict] = pending

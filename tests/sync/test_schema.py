@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from roomstate.errors import RoomStateError
+from roomstate.errors import ProtocolError
 from roomstate.sync.frames import decode_frame
 from roomstate.testing.vectors import load
 from tests.sync.hostile import RAW, twisted
@@ -45,6 +45,6 @@ def test_what_does_not_fit_is_refused(seed: int) -> None:
         raw = twisted(chance.choice(RAW), chance)
         if not VALIDATOR.is_valid(json.loads(raw)):
             unfit += 1
-            with pytest.raises(RoomStateError):
+            with pytest.raises(ProtocolError):
                 decode_frame(raw)
     assert unfit > 20
