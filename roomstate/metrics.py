@@ -10,7 +10,8 @@ labels                                 counted
                                        already), recovered (it filled a gap), parked (until its message comes),
                                        misfit
 ``envelope``, outcome                  what a replica received: as `roomstate.sync.replica.Verdict` says, or "not
-                                       held", or "malformed"
+                                       held", "malformed", or "dropped": it had to wait, and was not believed in the
+                                       end, or there was no room for it
 ``transition``, from, to               changes of tier
 ``signal``, name                       what drove them
 ``lookup``, hit or miss, frequency     promotions that found their room in memory, or did not

@@ -319,6 +319,9 @@ class Replicating:
         """See what is missing now, and ask for it: at once, in a short while, or not again so soon."""
         house, replica, room = self._house, holding.following(), holding.room
         assert room is not None
+        if replica.dropped:
+            house.counts["envelope", "dropped"] += replica.dropped
+            replica.dropped = 0
         if holding.kept is not None:  # what the store has is on its way: what is missing then is asked for after it
             return
         if not (replica.lacks(room) or replica.whole or len(replica) or _wants_more(room, replica)):

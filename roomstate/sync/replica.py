@@ -64,7 +64,7 @@ class RoomReplica:
     looked at. ``joined_at`` is where the copy stood when it last met its authority, until that has answered.
     ``suspect`` says that there is reason to ask: another epoch was heard of, something could not wait, or nobody has
     answered; ``kept_back``, that something was withheld. ``told`` is the gap at the head that hosts were told of.
-    ``dropped`` counts envelopes that were not believed, or did not fit.
+    ``dropped`` counts envelopes that waited and were not believed, or did not fit, since it was last set to 0.
     """
 
     __slots__ = (

@@ -425,6 +425,7 @@ def test_a_flood_of_gaps_is_bounded() -> None:
     pair.later(1.0)
     pair.settle()
     pair.same()
+    assert pair.replica.stats().counts["envelope", "dropped"] == 2 * MAX_EARLY
 
 
 def test_an_acknowledgement_during_a_load_asks_for_nothing_before_the_store_has_answered() -> None:
