@@ -355,6 +355,7 @@ class Replicating:
             self._ask(holding, now, whole=_wants_more(holding.room, replica))
         else:
             holding.failures.pop("recover", None)
+            self.look(holding, now)  # what waits without anything to join asks once more
 
     def failed(self, holding: Holding, reason: str, now: float) -> None:
         """Note that the request under way will not be answered; what is held stays, and it is asked again later."""

@@ -447,6 +447,19 @@ def test_an_acknowledgement_during_a_load_asks_for_nothing_before_the_store_has_
     assert pair.replica.view(ROOM).pending == ()
 
 
+def test_what_is_late_of_another_log_does_not_leave_the_room_loading() -> None:
+    pair = Pair().ready("a")
+    late = pair.publish("b")
+    pair.receive(late)
+    for seq in (8, 9):  # the second comes after the question that the first has led to
+        pair.receive(structs.replace(late, epoch="old", previous=seq, sequence_number=seq + 1))
+    for _ in range(10):
+        pair.settle()
+        pair.later(5.0)
+    pair.same()
+    assert pair.asked == []
+
+
 def test_an_answer_that_contradicts_itself_counts_as_none() -> None:
     pair = Pair()
     pair.publish("a")
