@@ -21,7 +21,7 @@ from roomstate.holding.record import Holding
 from roomstate.image import RoomImage
 from roomstate.position import above
 from roomstate.room.passage import image_of, room_of
-from roomstate.room.states import LiveRoom
+from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.sync.conflict import ConflictPolicy, Pending, detect, expire, resolve
 from roomstate.sync.strategies import PARTS, Side, fields_of
 
@@ -97,6 +97,8 @@ class Settling:
         settled = resolve(image_of(old, now), holding.conflicts[conflict_id], choice, now)
         room = room_of(settled.image, old.tier, house.limits, house.make)
         room.changes = old.changes + 1
+        if isinstance(old, ActiveRoom) and isinstance(room, ActiveRoom):
+            room.typing = old.typing  # in no image: it took no seq
         holding.room = room
         self._close(holding, conflict_id, settled.decisions)
 

@@ -860,6 +860,16 @@ def test_a_conflict_is_settled_by_the_policy_and_somebody_may_still_choose() -> 
         pair.replica.resolve(opened.conflict_id, "server")
 
 
+def test_a_choice_leaves_who_is_typing() -> None:
+    pair = Pair(replica={"conflicts": ConflictPolicy({"config": UserChoice(expires_s=60)})}).ready("a")
+    opened = choosing(pair, RoomConfig(emote_only=True), RoomConfig(slow_mode_enabled=True))
+    pair.receive(pair.publish(TypingChanged("bob", 30.0)))
+    pair.take(pair.replica.resolve(opened.conflict_id, "client"))
+    assert pair.replica.view(ROOM).typing == ("bob",)
+    assert pair.later(31.0)
+    assert pair.replica.view(ROOM).typing == ()
+
+
 def test_a_choice_that_nobody_makes_leaves_the_default_and_a_record() -> None:
     pair = Pair(replica={"conflicts": ConflictPolicy({"config": UserChoice(expires_s=60)})}).ready("a")
     opened = choosing(pair, RoomConfig(emote_only=True), RoomConfig(slow_mode_enabled=True))
