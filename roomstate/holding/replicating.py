@@ -51,6 +51,7 @@ class Replicating:
         replica = holding.following()
         if holding.kept is not None:  # what the store has is on its way, and comes first
             replica.hold(envelope)
+            self._house.weigh(holding)
             return
         asked = replica.request_id != 0 and envelope.answers == replica.request_id
         if isinstance(envelope.data, Heartbeat) and holding.status is Status.STALE:

@@ -668,6 +668,15 @@ def test_a_snapshot_that_cannot_be_read_is_replaced_by_the_authority_s_image() -
     pair.same()
 
 
+def test_what_comes_while_the_store_is_asked_is_accounted_for() -> None:
+    pair = Pair(replica={"durability": "relaxed"})
+    pair.publish("a")
+    pair.enter()
+    before = pair.replica.stats().bytes[Tier.ACTIVE]
+    pair.receive(pair.publish(MessageAdded(Message("b", "bob", "x" * 5000))))
+    assert 5000 < pair.replica.stats().bytes[Tier.ACTIVE] - before < 6000
+
+
 def test_a_replica_with_a_store_asks_it_first() -> None:
     pair = Pair(replica={"durability": "relaxed"})
     pair.publish("a")
