@@ -278,6 +278,9 @@ class Tiering:
         room = rebuilt(result.image, result.entries, self._blank(live, result), now, house.limits, house.make)
         if result.entries:
             room.timeline.count_to(result.entries[-1].ordinal)
+        if live.timeline.by_time and room.head == room.floor:  # a foreign source has spoken first since it was saved
+            room.timeline.by_time = True
+            room.roster.complete = False
         repeated = []
         for entry in holding.kept or ():
             if entry.seq == room.head + 1 or (room.timeline.by_time and entry.seq > room.head):

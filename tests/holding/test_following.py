@@ -386,3 +386,23 @@ def test_a_page_whose_cursor_is_none_changes_nothing(cursor: Any) -> None:
     world.rooms.complete(fetch.request_id, Recovered((message("m2"),), cursor="c2"))
     assert (world.ids("irc"), world.rooms.gaps("irc")) == (["m1", "m2"], ())
     world.check()
+
+
+@pytest.mark.parametrize("heard", [(), ("m2",)])
+def test_a_source_may_speak_first_in_a_room_that_was_left_empty(heard: tuple[str, ...]) -> None:
+    world = World("none")
+    world.settled("enter", "v", "irc", user="ada")
+    world.settled("leave", "v", "irc")
+    assert world.rooms.tier("irc") is Tier.CACHED
+    hear(world, "m1")
+    if heard:
+        world.do("disconnected", "irc")
+        hear(world, *heard)
+    world.host.settle()  # the load of what was left brings an image without anything
+    hear(world, "m3")
+    assert world.ids("irc") == ["m1", *heard, "m3"]
+    world.settled("disconnected", "irc")
+    world.settled("connected", "irc")
+    world.settled("enter", "v", "irc", user="ada")
+    assert not world.rooms.view("irc").members_complete
+    world.check()
