@@ -33,6 +33,7 @@ from roomstate.updates import (
     ModerationConfigChanged,
     RoomConfigChanged,
     TypingChanged,
+    Update,
     UserJoined,
 )
 from tests.holding.world import START, Host, NaiveStore, added, describe
@@ -378,6 +379,24 @@ def test_a_busy_room_and_too_much_that_is_not_durable() -> None:
     refuses(rooms, OverBudget, lambda: rooms.publish("go", added("m3", content="x" * 3000)))
     assert not isinstance(rooms.publish("rust", TypingChanged("ada")), RoomStateError)  # takes no seq: never refused
     rooms.check()
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        added("m3", note="x" * 3000),
+        MessageEdited("m1", "x" * 3000),
+        MessageEdited("m1", "", extra={"note": "x" * 3000}),
+        ModerationConfigChanged({"words": ["x" * 3000]}),
+        RoomConfigChanged(RoomConfig(extra={"note": "x" * 3000})),
+        UserJoined(User("ada", extra={"note": "x" * 3000})),
+    ],
+)
+def test_what_is_not_durable_is_weighed_whatever_it_carries(update: Update) -> None:
+    small, large = (manager(durability="logged", max_undurable_bytes=most) for most in (2000, 4000))
+    refuses(small, OverBudget, lambda: small.publish("rust", update))
+    large.publish("rust", update)
+    assert 3000 < large.stats().undurable_bytes < 4000
 
 
 def test_ui_state_is_bounded(rooms: RoomStateManager) -> None:

@@ -30,7 +30,7 @@ from roomstate.position import Position
 from roomstate.room.reduce import MEANINGS, Change, Meaning, Outcome, apply
 from roomstate.room.states import ActiveRoom
 from roomstate.room.tiers import LoadingSignal
-from roomstate.room.weight import text_bytes
+from roomstate.room.weight import json_bytes, struct_bytes, text_bytes
 from roomstate.updates import (
     LOGGED,
     SETTINGS,
@@ -45,12 +45,15 @@ from roomstate.updates import (
 
 __all__ = ["Durability"]
 
-_PER_ENTRY = 150  # bytes that an entry costs while it waits, beyond its message
+_PER_ENTRY = 150  # bytes that an entry costs while it waits, beyond its update; of a message that is in the window too
 
 
 def _size(update: Update) -> int:
-    content = text_bytes(update.message.content) if isinstance(update, MessageAdded) else 200
-    return _PER_ENTRY + content
+    """Estimate what an update costs while it waits, in bytes, whatever it carries. O(size)."""
+    if isinstance(update, MessageAdded):
+        message = update.message
+        return _PER_ENTRY + text_bytes(message.content) + (json_bytes(message.extra) if message.extra else 0)
+    return _PER_ENTRY + struct_bytes(update)
 
 
 def _emptied(entry: LogEntry) -> LogEntry:
