@@ -104,7 +104,7 @@ class Answers(Readings):
             if isinstance(error, InvalidValue):
                 raise
             raise InvalidValue("result", f"is not what a room is made of: {error}") from error
-        self._following.resume(holding)
+        self._following.loaded(holding, result.image)
 
     def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
         """Answer an effect with the reason why it could not be carried out.

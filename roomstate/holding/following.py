@@ -15,6 +15,7 @@ from roomstate.holding.house import House
 from roomstate.holding.parked import Parked
 from roomstate.holding.record import Holding
 from roomstate.holding.tiering import Tiering
+from roomstate.image import RoomImage
 from roomstate.model import check_id
 from roomstate.position import Gap, bounded
 from roomstate.room.reduce import Outcome, apply
@@ -79,8 +80,28 @@ class Following:
         room = self._foreign(holding)
         holding.lost = True
         self._house.set_status(holding, LoadingSignal.LINK_LOST)
-        self._open(holding, room)
-        self._fetch(holding)
+        if not holding.missed:
+            self._open(holding, room)
+            self._fetch(holding)
+
+    def missed(self, room_id: str, now: float) -> None:
+        """Bring back a room at rest whose source was not heard: its gap begins at the cursor that was saved with it."""
+        if room_id in self._house.cache:
+            holding = self._house.hold(room_id, now)
+            self._tiering.wake(holding, now)
+            holding.lost = holding.missed = True
+
+    def loaded(self, holding: Holding, image: RoomImage | None) -> None:
+        """Open the gap of a room that was at rest when its source was not heard, and ask for the oldest gap."""
+        room = holding.room
+        if holding.missed and holding.kept is None and room is not None:
+            holding.missed = False
+            if room.timeline.by_time:
+                self._house.set_status(holding, LoadingSignal.LINK_LOST)
+                heard, holding.cursor = holding.cursor, image.cursor if image is not None else holding.cursor
+                self._open(holding, room)
+                holding.cursor = heard
+        self.resume(holding)
 
     def _open(self, holding: Holding, room: LiveRoom) -> None:
         """Reserve a seq for what is not heard since the last cursor, unless the newest gap is that."""
@@ -101,13 +122,14 @@ class Following:
         self._house.set_status(holding, LoadingSignal.LINK_BACK)
         if holding.lost:
             holding.lost = False
-            self._open(holding, room)
+            if not holding.missed:
+                self._open(holding, room)
         self.resume(holding)
 
     def _foreign(self, holding: Holding) -> LiveRoom:
         room = holding.room
         assert room is not None
-        if not room.timeline.by_time:
+        if not (room.timeline.by_time or holding.missed):
             raise InvalidValue(f"room {holding.room_id!r}", "has no foreign source: nothing was received for it")
         return room
 

@@ -78,12 +78,18 @@ class Links(Answers):
         """Note that a room's source or authority cannot be reached, or was not. The room is STALE.
 
         Of a foreign source, what it said meanwhile is a gap: the `FetchMessages` that comes back asks for it from the
-        last cursor; complete it when the source answers again. Of an authority nothing is asked for until `connected`,
-        or a heartbeat. Raises ``UnknownRoom``, or ``InvalidValue`` where nothing was received for the room.
+        last cursor; complete it when the source answers again. A room at rest is loaded for that; of one of which only
+        read markers are known nothing is missing. Of an authority nothing is asked for until `connected`, or a
+        heartbeat. Raises ``UnknownRoom``, or ``InvalidValue`` where nothing was received for the room.
         """
         now = self._begin(now)
-        holding = self._live(room_id)
-        if self._house.replica:
+        self._known(room_id)
+        at_rest = room_id not in self._holdings and not self._house.stored
+        holding = None if at_rest and not self._house.replica else self._live(room_id)
+        if holding is None:
+            self._admit_room(room_id)
+            self._following.missed(room_id, now)
+        elif self._house.replica:
             self._replicating.disconnected(holding)
         else:
             self._following.disconnected(holding, now)

@@ -40,7 +40,7 @@ class Holding(Struct, eq=False, gc=False):
     ``replica`` is what a copy knows of its authority, ``echoes`` what its users have sent, and ``sends`` the client ids
     of those under way, by request. ``conflicts`` are choices that somebody may make, by number.
     ``brief`` says that nobody wants older messages and members, ``apart`` that a copy does not listen to its authority,
-    ``lost`` that a foreign source is known not to be heard.
+    ``lost`` that a foreign source is known not to be heard, ``missed`` that it was not while the room was at rest.
     ``promotion`` is the way up that waits for a load; ``short`` counts messages that took the short way, less the head
     while ``plain``.
     """
@@ -94,6 +94,7 @@ class Holding(Struct, eq=False, gc=False):
     brief: bool = False
     apart: bool = False
     lost: bool = False
+    missed: bool = False
 
     @property
     def seq(self) -> int:

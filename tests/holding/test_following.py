@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from roomstate import Gap, MessageEdited, MessageRemoved, Status, Tier, position
 from roomstate.effects import Deliver, FetchMessages, GapClosed, GapOpened, Misfit, Recovered
-from roomstate.errors import InvalidValue
+from roomstate.errors import InvalidValue, UnknownRoom
 from roomstate.updates import ReactionAdded, ReactionRemoved, Update
 from tests.holding.world import START, World, added, kinds, message
 
@@ -405,4 +405,50 @@ def test_a_source_may_speak_first_in_a_room_that_was_left_empty(heard: tuple[str
     world.settled("connected", "irc")
     world.settled("enter", "v", "irc", user="ada")
     assert not world.rooms.view("irc").members_complete
+    world.check()
+
+
+def at_rest(world: World) -> None:
+    world.settled("enter", "v", "irc", user="ada")
+    hear(world, "m1")
+    world.settled("leave", "v", "irc")
+    world.host.take(world.rooms.demote("irc")[1])
+    world.host.settle()
+    assert world.rooms.tier("irc") is Tier.CACHED
+
+
+@pytest.mark.parametrize("order", ["load", "hear", "connected", "twice"])
+def test_what_was_missed_while_a_room_was_at_rest_is_a_gap_from_its_own_cursor(order: str) -> None:
+    world = World("none")
+    at_rest(world)
+    source(world, "m2")
+    world.do("disconnected", "irc")
+    if order == "hear":
+        hear(world, "m3")
+    elif order == "connected":
+        world.do("connected", "irc")
+    elif order == "twice":
+        world.do("disconnected", "irc")
+    world.host.settle()
+    assert GapOpened in kinds(world.host.drain())
+    assert world.ids("irc") == ["m1", "m2", *(["m3"] if order == "hear" else [])]
+    world.settled("connected", "irc")
+    assert (world.rooms.status("irc"), world.rooms.gaps("irc")) == (Status.READY, ())
+    world.check()
+
+
+def test_every_known_room_may_be_told_that_its_source_was_not_heard() -> None:
+    world = World("none")
+    at_rest(world)
+    world.host.take(world.rooms.demote("irc")[1])
+    world.host.settle()
+    assert world.rooms.tier("irc") is Tier.UNLOADED
+    assert world.rooms.disconnected("irc") == (), "its read markers are all that is known"
+    world.rooms.publish("own", added("m1"))
+    world.host.take(world.rooms.demote("own")[1])
+    world.host.settle()
+    world.settled("disconnected", "own")  # numbered here: there is nothing to miss
+    assert (world.rooms.status("own"), world.rooms.gaps("own")) == (Status.READY, ())
+    with pytest.raises(UnknownRoom):
+        world.rooms.disconnected("never")
     world.check()
