@@ -278,6 +278,7 @@ def test_recovered_messages_that_are_none() -> None:
     assert isinstance(fetch, FetchMessages)
     bad = Message("", "bob", "x", START)
     refuses(rooms, InvalidValue, lambda: rooms.complete(fetch.request_id, Recovered((added("m2").message, bad))))
+    refuses(rooms, InvalidValue, lambda: rooms.complete(fetch.request_id, Recovered(None)))  # type: ignore[arg-type]
     rooms.complete(fetch.request_id, Recovered((added("m2").message,)))
     assert [message.id for message in rooms.view("irc").messages] == ["m1", "m2"]
 

@@ -76,7 +76,13 @@ class Following:
     # -- gaps --------------------------------------------------------------------------------------------------------
 
     def disconnected(self, holding: Holding, now: float) -> None:
-        """Open a gap from the last cursor and ask for it, unless the newest gap is still open there."""
+        """Open a gap from the last cursor and ask for it, unless the newest gap is still open there.
+
+        Of a room for which nothing was received nothing is missing; one that is being loaded may yet be a source's.
+        """
+        if self._is_unheard(holding):
+            holding.lost = holding.missed = holding.kept is not None
+            return
         room = self._foreign(holding)
         holding.lost = True
         self._house.set_status(holding, LoadingSignal.LINK_LOST)
@@ -118,6 +124,8 @@ class Following:
 
         What was fetched while the source was not heard ends where it was fetched: from there on is a gap again.
         """
+        if self._is_unheard(holding):
+            return
         room = self._foreign(holding)
         self._house.set_status(holding, LoadingSignal.LINK_BACK)
         if holding.lost:
@@ -126,11 +134,18 @@ class Following:
                 self._open(holding, room)
         self.resume(holding)
 
+    def _is_unheard(self, holding: Holding) -> bool:
+        """Whether nobody knows yet that a room has a source, nor that it has none."""
+        room = holding.room
+        assert room is not None
+        is_known = holding.missed or room.timeline.by_time or self._is_numbered(holding)
+        return not self._house.logged and not is_known
+
     def _foreign(self, holding: Holding) -> LiveRoom:
         room = holding.room
         assert room is not None
         if not (room.timeline.by_time or holding.missed):
-            raise InvalidValue(f"room {holding.room_id!r}", "has no foreign source: nothing was received for it")
+            raise InvalidValue(f"room {holding.room_id!r}", "has no foreign source: it is published to")
         return room
 
     def resume(self, holding: Holding) -> None:
@@ -159,6 +174,8 @@ class Following:
         """
         house, room = self._house, holding.room
         assert room is not None
+        if not isinstance(result.messages, tuple | list):
+            raise InvalidValue("result.messages", f"must be a tuple, got {type(result.messages).__name__}")
         if result.cursor:
             check_id("result.cursor", result.cursor)
         updates = [checked(MessageAdded(message), now) for message in result.messages]

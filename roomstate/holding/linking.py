@@ -78,9 +78,9 @@ class Links(Answers):
         """Note that a room's source or authority cannot be reached, or was not. The room is STALE.
 
         Of a foreign source, what it said meanwhile is a gap: the `FetchMessages` that comes back asks for it from the
-        last cursor; complete it when the source answers again. A room at rest is loaded for that; of one of which only
-        read markers are known nothing is missing. Of an authority nothing is asked for until `connected`, or a
-        heartbeat. Raises ``UnknownRoom``, or ``InvalidValue`` where nothing was received for the room.
+        last cursor; complete it when the source answers again. A room at rest is loaded for that; of one for which
+        nothing was received nothing is missing. Of an authority nothing is asked for until `connected`, or a heartbeat.
+        Raises ``UnknownRoom``, or ``InvalidValue`` for a live room that is published to.
         """
         now = self._begin(now)
         self._known(room_id)

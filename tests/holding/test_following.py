@@ -417,11 +417,13 @@ def at_rest(world: World) -> None:
     assert world.rooms.tier("irc") is Tier.CACHED
 
 
-@pytest.mark.parametrize("order", ["load", "hear", "connected", "twice"])
+@pytest.mark.parametrize("order", ["load", "hear", "connected", "twice", "entered"])
 def test_what_was_missed_while_a_room_was_at_rest_is_a_gap_from_its_own_cursor(order: str) -> None:
     world = World("none")
     at_rest(world)
     source(world, "m2")
+    if order == "entered":
+        world.do("enter", "v", "irc")  # being loaded, it is not known yet whose it is
     world.do("disconnected", "irc")
     if order == "hear":
         hear(world, "m3")
@@ -449,6 +451,11 @@ def test_every_known_room_may_be_told_that_its_source_was_not_heard() -> None:
     world.host.settle()
     world.settled("disconnected", "own")  # numbered here: there is nothing to miss
     assert (world.rooms.status("own"), world.rooms.gaps("own")) == (Status.READY, ())
+    world.settled("enter", "v", "silent")
+    for verb in ("disconnected", "connected"):
+        assert not world.settled(verb, "silent"), "nothing was received for it yet"
+    assert (world.rooms.status("silent"), world.rooms.gaps("silent")) == (Status.READY, ())
+    world.settled("receive", "silent", added("m2"))
     with pytest.raises(UnknownRoom):
         world.rooms.disconnected("never")
     world.check()
