@@ -47,8 +47,9 @@ class Links(Answers):
         ``cursor`` is the source's opaque name for this point: `disconnected` opens a gap from the last one. Repetitions
         are harmless. O(log n).
 
-        Raises ``InvalidValue``, ``TooManyRooms`` for an update of one more room than ``max_live_rooms``, or
-        ``Malformed`` for an envelope that contradicts itself; nothing has changed then.
+        Raises ``InvalidValue``, ``TooManyRooms`` for an update of one more room than ``max_live_rooms``, ``Malformed``
+        for an envelope that contradicts itself, or ``ConflictError`` where a host's own strategy fails over an image;
+        nothing has changed then.
         """
         now = self._begin(now)
         if isinstance(source, Envelope):

@@ -43,7 +43,7 @@ class Settling:
     def settle(self, holding: Holding, old: LiveRoom, image: RoomImage, now: float) -> RoomImage:
         """Return what becomes of ``old`` now that ``image`` came from the authority. O(n).
 
-        Raises what a host's own strategy raises; nothing has changed then.
+        Raises ``ConflictError`` where a host's own strategy fails; nothing has changed then.
         """
         mine = image_of(old, now)
         mine = _vouched(mine, image) if "messages" in self._policy.fields else _followed(mine, image)

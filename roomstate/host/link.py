@@ -10,7 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from roomstate.effects import CloseStream, OpenStream, RequestRecovery, SendToAuthority, Sent
-from roomstate.errors import InvalidValue, ProtocolError, RateLimited, RoomStateError, StoreUnavailable, UnknownRoom
+from roomstate.errors import (
+    ConflictError,
+    InvalidValue,
+    ProtocolError,
+    RateLimited,
+    RoomStateError,
+    StoreUnavailable,
+    UnknownRoom,
+)
 from roomstate.model import Message, Status
 from roomstate.sync.envelope import Envelope
 from roomstate.sync.frames import Ack, ErrorFrame, Frame, Interest, Request, Send, decode_frame
@@ -73,7 +81,8 @@ class SocketLink:
     async def serve(self, socket: Socket, host: RoomHost) -> None:
         """Carry frames over ``socket`` until it ends. What it raises then is the socket's own.
 
-        Frames that make no sense are passed over: one bad frame ends nothing. Where it is called again while an earlier
+        Frames that make no sense are passed over: one bad frame ends nothing, nor does a conflict strategy of the
+        host's own that fails. Where it is called again while an earlier
         socket has not ended yet, what is to be sent goes to the new one.
         """
         self._forget()
@@ -85,8 +94,14 @@ class SocketLink:
                 with suppress(UnknownRoom):
                     await host.connected(room_id)
             async for raw in socket:
-                with suppress(ProtocolError):
+                try:
                     await self._take(decode_frame(raw), host)
+                except (
+                    ConflictError
+                ) as error:  # the host's own strategy failed: the room stays as it was, and asks again
+                    _log.warning("%s", error)
+                except ProtocolError:
+                    pass
         finally:
             again.cancel()
             if self._socket is socket:

@@ -20,7 +20,7 @@ from msgspec import Struct, structs
 from roomstate.effects import Decision
 from roomstate.errors import ConflictError, InvalidValue
 from roomstate.image import RoomImage
-from roomstate.model import EMPTY
+from roomstate.model import EMPTY, check_message
 from roomstate.room.passage import check_image
 from roomstate.sync.merge import merge_messages
 from roomstate.sync.strategies import (
@@ -64,6 +64,7 @@ __all__ = [
 # -- the policy --------------------------------------------------------------------------------------------------------
 
 _CLIENT, _SERVER, _MERGE = ClientWins(), ServerWins(), Merge()
+_OURS: Final = (ClientWins, ServerWins, Merge, UserChoice)
 _BOTH: Final[Mapping[str, ConflictStrategy]] = {
     "messages": _MERGE,
     "info": _SERVER,
@@ -150,8 +151,8 @@ class ConflictPolicy(Struct, frozen=True):
 
         ``now`` (seconds since 1970) is when the time for choosing begins. The image is the room's from now on; tell the
         user what is ``pending``, and keep it to `resolve` or `expire`. Raises ``ConflictError`` for images of different
-        rooms and for a strategy that does not return the fields of its part, ``InvalidValue`` for an image whose parts
-        do not agree.
+        rooms and for a strategy that fails, or does not return the fields of its part, ``InvalidValue`` for an image
+        whose parts do not agree.
         """
         client, server = conflict.client, conflict.server
         check_images(client, server, conflict.ancestor)
@@ -188,9 +189,7 @@ class ConflictPolicy(Struct, frozen=True):
                 return _Outcome(fields_of(part, server), "three-way", "only the server changed it")
             if not differing(part, server, ancestor):
                 return _Outcome(fields_of(part, client), "three-way", "only the client changed it")
-        taken = strategy.settle(part, conflict)
-        if set(taken) != set(PARTS[part]):
-            raise ConflictError(f"strategy {name}", f"must return {', '.join(PARTS[part])} for {part}")
+        taken = _taken(strategy, part, conflict)
         return _Outcome(taken, name, choice=strategy if isinstance(strategy, UserChoice) else None)
 
 
@@ -201,6 +200,34 @@ class _Outcome(Struct, frozen=True):
     strategy: str
     detail: str = ""
     choice: UserChoice | None = None
+
+
+def _taken(strategy: ConflictStrategy, part: str, conflict: Conflict) -> Mapping[str, Any]:
+    """Return what a strategy makes of a part; whatever a host's own one does wrong is a ``ConflictError``. O(size)."""
+    where = f"strategy {type(strategy).__name__}"
+    try:
+        taken: object = strategy.settle(part, conflict)
+    except Exception as error:
+        raise ConflictError(where, f"failed over {part} with {type(error).__name__}: {error}") from error
+    if not isinstance(taken, Mapping) or set(taken) != set(PARTS[part]):
+        raise ConflictError(where, f"must return {', '.join(PARTS[part])} for {part}")
+    if type(strategy) in _OURS:
+        return taken
+    return {name: _fit(f"{where}: {name}", name, taken[name], conflict) for name in PARTS[part]}
+
+
+def _fit(where: str, name: str, value: Any, conflict: Conflict) -> Any:
+    """Return what a host's own strategy gives for a field, if that can have it; either side's is as sound as it was."""
+    if value is getattr(conflict.server, name) or value is getattr(conflict.client, name):
+        return value
+    if name != "messages":
+        return _checked(where, value, _TYPES[name])
+    try:
+        for message in value:
+            check_message(message)
+        return tuple(value)
+    except (InvalidValue, TypeError) as error:
+        raise ConflictError(where, str(error)) from None
 
 
 def _pending(part: str, names: Sequence[str], conflict: Conflict, choice: UserChoice, now: float) -> Pending:
@@ -259,9 +286,10 @@ def _checked(where: str, value: Any, kind: Any) -> Any:
     """Return a value as the field has it: one that comes back from JSON as it was, and keeps the field's rules."""
     try:
         plain = msgspec.to_builtins(value, str_keys=True)
-        if msgspec.json.decode(msgspec.json.encode(plain)) != plain:
+        made = msgspec.convert(plain, kind)
+        if msgspec.json.decode(msgspec.json.encode(plain), type=kind) != made:
             raise ConflictError(where, "does not come back from JSON as it was")
-        return msgspec.convert(plain, kind)
+        return made
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ConflictError(where, str(error)) from None
 

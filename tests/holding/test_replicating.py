@@ -35,7 +35,15 @@ from roomstate.errors import ConflictError, InvalidValue, Malformed, RoomBusy, S
 from roomstate.model import Notification, User
 from roomstate.position import Gap, Position
 from roomstate.sync import envelope as wire
-from roomstate.sync.conflict import ClientWins, ConflictPolicy, ConflictStrategy, Merge, ServerWins, UserChoice
+from roomstate.sync.conflict import (
+    ClientWins,
+    Conflict,
+    ConflictPolicy,
+    ConflictStrategy,
+    Merge,
+    ServerWins,
+    UserChoice,
+)
 from roomstate.sync.payloads import DeltaUpdate
 from roomstate.sync.replica import MAX_EARLY
 from roomstate.updates import (
@@ -909,6 +917,36 @@ def test_a_client_s_own_part_is_kept_and_told() -> None:
     assert [made.field for each in told for made in each.decisions] == ["config"]
     view = pair.replica.view(ROOM)
     assert (view.config.emote_only, view.ui_state) == (True, {"ada": {"draft": "hi"}})
+
+
+class Broken:
+    """A host's own strategy that fails until it is mended."""
+
+    given: Any = None
+
+    def settle(self, part: str, conflict: Conflict, /) -> Any:
+        return self.given
+
+
+def test_a_strategy_that_fails_leaves_the_room_as_it_was_and_it_asks_again() -> None:
+    broken = Broken()
+    pair = Pair(replica={"conflicts": ConflictPolicy({"config": broken})}).ready("a")
+    pair.restart()
+    pair.publish(RoomConfigChanged(RoomConfig(emote_only=True)))
+    pair.receive(pair.heartbeat())
+    before = pair.replica.view(ROOM).messages
+    (asked,) = pair.asked
+    with pytest.raises(ConflictError, match="strategy Broken"):
+        pair.replica.receive(pair.answer(asked)[0])
+    pair.replica.check()
+    assert kinds(pair.settle()) == ["StatusChanged"]
+    view = pair.replica.view(ROOM)
+    assert (view.status, view.messages) == (Status.ERROR, before)
+    broken.given = {"config": RoomConfig(follower_only=True)}
+    pair.later(31.0)
+    pair.settle()
+    view = pair.replica.view(ROOM)
+    assert (view.status, view.messages, view.config.follower_only) == (Status.READY, (), True)
 
 
 @pytest.mark.parametrize("strategy", [None, Merge(), ClientWins(), ServerWins()], ids=lambda each: type(each).__name__)

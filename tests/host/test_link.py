@@ -7,13 +7,17 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from roomstate import Message, MessageAdded, Status
+from roomstate import ConflictPolicy, Message, MessageAdded, Status
 from roomstate.effects import EchoFailed, OpenStream, SendToAuthority
 from roomstate.errors import StoreUnavailable
 from roomstate.host import HostBounds, RoomHost, SocketLink
 from roomstate.host.link import LATER_S, MAX_AGAIN
-from roomstate.model import Echo
+from roomstate.model import Echo, RoomConfig
+from roomstate.position import Position
+from roomstate.sync.conflict import Conflict
+from roomstate.sync.envelope import encode, of_image
 from roomstate.sync.frames import Ack, Send, decode_frame
 from tests.host.looping import LOOPS, run_on
 
@@ -200,6 +204,33 @@ def test_nonsense_ends_nothing_and_a_refusal_says_whether_to_try_again(played: P
 
 async def _swallow(text: str) -> None:
     """Send nowhere."""
+
+
+class Broken:
+    """A host's own conflict strategy that fails."""
+
+    def settle(self, part: str, conflict: Conflict, /) -> Any:
+        raise TypeError("oops")
+
+
+def test_a_conflict_strategy_that_fails_ends_nothing(played: Play, caplog: pytest.LogCaptureFixture) -> None:
+    async def story(ends: Ends) -> None:
+        await ends.client.__aexit__(None, None, None)
+        policy = ConflictPolicy({"config": Broken()})
+        ends.client = await RoomHost(role="replica", transport=ends.link, conflicts=policy).__aenter__()
+        await ends.server.publish("rust", post("one"))
+        await ends.client.enter("me", "rust", user="ada")
+        wire = await ends.call()
+        await ends.until(lambda: ends.contents() == ["one"])
+        held = ends.server.manager.image("rust")
+        position = Position(held.position.epoch, held.position.seq + 5)
+        image = structs.replace(held, config=RoomConfig(emote_only=True), position=position)
+        wire.incoming.put_nowait(encode(of_image(image, time.time())).decode())
+        await ends.server.publish("rust", post("two"))
+        await ends.until(lambda: ends.contents() == ["one", "two"])
+
+    played(story)
+    assert "strategy Broken: failed over config with TypeError: oops" in caplog.text
 
 
 def test_a_room_that_is_left_is_not_asked_for_again(played: Play) -> None:

@@ -207,6 +207,56 @@ def test_a_strategy_of_one_s_own() -> None:
         settle(image(members=(User("ada"),)), image(), policy=policy)
 
 
+class Says:
+    """A host's own strategy that gives what it was told to, or raises it."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def settle(self, part: str, conflict: Conflict, /) -> Any:
+        if isinstance(self.given, Exception):
+            raise self.given
+        return self.given
+
+
+@pytest.mark.parametrize(
+    ("part", "given", "reason"),
+    [
+        ("config", KeyError("oops"), "strategy Says: failed over config with KeyError: 'oops'"),
+        ("config", None, "must return config for config"),
+        ("config", ["config"], "must return config for config"),
+        ("config", {"config": None}, "strategy Says: config: "),
+        ("info", {"info": {"user_count": "1"}}, "strategy Says: info: "),
+        ("moderation", {"moderation": {"a": float("nan")}}, "does not come back from JSON"),
+        (
+            "messages",
+            {**dict.fromkeys(PARTS["messages"], 0), "messages": ("m1",)},
+            "strategy Says: messages: message: ",
+        ),
+        ("messages", dict.fromkeys(PARTS["messages"]), "strategy Says: messages: 'NoneType'"),
+    ],
+)
+def test_what_a_strategy_of_one_s_own_does_wrong_is_told(part: str, given: Any, reason: str) -> None:
+    client = image(1, config=SLOW, moderation={"a": 1}, info=RoomInfo(user_count=1))
+    with pytest.raises(ConflictError, match=reason):
+        settle(client, image(), policy=ConflictPolicy({part: Says(given)}))
+
+
+def test_a_strategy_of_one_s_own_may_give_what_is_neither_side_s() -> None:
+    given = {"moderation": {"a": 3}}
+    assert settle(image(moderation={"a": 1}), image(), policy=ConflictPolicy({"moderation": Says(given)})).image == (
+        image(moderation={"a": 3})
+    )
+    client, server = image(1, 2), image(1)
+    merged = {
+        **Merge().settle("messages", Conflict(ConflictKind.COMPLEX, client, server)),
+        "messages": list(client.messages[:1]),
+    }
+    merged["seqs"] = [1]
+    settled = settle(client, server, policy=ConflictPolicy({"messages": Says(merged)}))
+    assert (settled.image.messages, settled.image.seqs) == (server.messages, (1,))
+
+
 # -- with an ancestor --------------------------------------------------------------------------------------------------
 
 
@@ -490,6 +540,12 @@ def test_a_choice_that_cannot_be_is_refused(part: str, choice: Any, reason: str)
         assert caught.value.where.startswith(f"choice of {part}")
     else:
         assert chosen(pending, choice) == {"moderation": {"a": [1, 2]}}
+
+
+def test_a_choice_may_be_of_our_own_values() -> None:
+    now, pending = asked(members=((User("ada"),), ()))
+    given = (User("cy", badges=("mod",), extra={"a": [1]}),)
+    assert resolve(now, pending, {"members": given}, NOW).image.members == given
 
 
 def test_nesting_that_never_ends_is_refused() -> None:
