@@ -12,7 +12,17 @@ from typing import Any
 import pytest
 
 from roomstate import Limits, Message, MessageAdded, MessageEdited, RoomConfig, RoomStateManager, Tier, User
-from roomstate.effects import Appended, FetchMessages, Head, Loaded, LoadSnapshot, LogEntry, Misfit, Recovered
+from roomstate.effects import (
+    Appended,
+    FetchMessages,
+    Head,
+    Loaded,
+    LoadSnapshot,
+    LogEntry,
+    Misfit,
+    Recovered,
+    SaveSnapshot,
+)
 from roomstate.errors import (
     IllegalTransition,
     InvalidValue,
@@ -27,6 +37,7 @@ from roomstate.errors import (
 from roomstate.image import RoomImage
 from roomstate.position import Position
 from roomstate.room.tiers import Signal, next_tier
+from roomstate.snapshot.codec import SnapshotCodec
 from roomstate.updates import (
     CountsChanged,
     MessageRemoved,
@@ -398,6 +409,36 @@ def test_what_is_not_durable_is_weighed_whatever_it_carries(update: Update) -> N
     refuses(small, OverBudget, lambda: small.publish("rust", update))
     large.publish("rust", update)
     assert 3000 < large.stats().undurable_bytes < 4000
+
+
+def loading(**options: Any) -> tuple[RoomStateManager, LoadSnapshot, RoomImage]:
+    """A manager without a log, whose one room is on its way back from the cache since "m2" was published."""
+    rooms = manager(**options)
+    rooms.enter("v", "rust")
+    rooms.publish("rust", added("m1"))
+    (save,) = (each for each in rooms.leave("v", "rust") if isinstance(each, SaveSnapshot))
+    rooms.complete(save.request_id, SnapshotCodec().encode(save.image))
+    assert rooms.tier("rust") is Tier.CACHED
+    (load,) = (each for each in rooms.publish("rust", added("m2")) if isinstance(each, LoadSnapshot))
+    return rooms, load, save.image
+
+
+def test_what_waits_for_a_load_is_bounded_where_there_is_no_log() -> None:
+    rooms, _, _ = loading(max_waiting=3)
+    for name in ("m3", "m4"):
+        rooms.publish("rust", added(name))
+    refuses(rooms, RoomBusy, lambda: rooms.publish("rust", added("m5")))
+    assert not isinstance(rooms.publish("rust", TypingChanged("ada")), RoomStateError)  # takes no seq: never refused
+    rooms, load, image = loading(max_undurable_bytes=4000)
+    rooms.publish("rust", MessageEdited("m2", "x" * 3000))
+    refuses(rooms, OverBudget, lambda: rooms.publish("rust", MessageEdited("m2", "y" * 3000)))
+    rooms.publish("go", added("m1"))  # another room's
+    assert sum(rooms.stats().bytes.values()) > 9000
+    rooms.complete(load.request_id, Loaded(image=image))
+    assert rooms.view("rust").messages[-1].content == "x" * 3000
+    rooms.publish("rust", MessageEdited("m2", "y"))
+    assert sum(rooms.stats().bytes.values()) < 9000
+    rooms.check()
 
 
 def test_ui_state_is_bounded(rooms: RoomStateManager) -> None:

@@ -84,8 +84,15 @@ class Durability:
         if house.logged and house.undurable_bytes + _size(update) > bounds.max_undurable_bytes:
             raise OverBudget("max_undurable_bytes", f"{house.undurable_bytes} bytes wait for the log already")
         holding = house.holdings.get(room_id)
-        if holding is not None and not self.numbered(holding) and len(holding.waiting) >= bounds.max_waiting:
+        if holding is None:
+            return
+        if not self.numbered(holding) and len(holding.waiting) >= bounds.max_waiting:
             raise RoomBusy(f"room {room_id!r}", f"{bounds.max_waiting} updates wait for its head already")
+        if holding.kept is not None and not house.logged:
+            if len(holding.kept) >= bounds.max_waiting:
+                raise RoomBusy(f"room {room_id!r}", f"{bounds.max_waiting} updates wait for its load already")
+            if holding.kept_bytes + _size(update) > bounds.max_undurable_bytes:
+                raise OverBudget("max_undurable_bytes", f"{holding.kept_bytes} bytes wait for the room's load already")
 
     def numbered(self, holding: Holding) -> bool:
         """Whether a new update can be given a seq at once."""
@@ -231,6 +238,7 @@ class Durability:
         house = self._house
         if holding.kept is not None:
             holding.kept.append(entry)
+            holding.kept_bytes += 0 if house.logged else _size(entry.update)
         if house.logged:
             size = _size(entry.update)
             holding.keep(entry)

@@ -280,6 +280,7 @@ class House:
             size = _HOLDING_BYTES + _PER_INTEREST * self.interests.count(holding.room_id)
             size += holding.undurable_bytes + holding.reads.bytes + holding.saving_bytes
             size += len(holding.packed.snapshot) if holding.packed is not None else 0
+            size += holding.kept_bytes if holding.kept is not None else 0
             size += holding.feed.bytes if holding.feed is not None else 0
             size += holding.replica.bytes if holding.replica is not None else 0
             size += holding.echoes.bytes if holding.echoes is not None else 0

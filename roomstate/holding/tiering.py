@@ -198,7 +198,7 @@ class Tiering:
         house.due.clear(("load", holding.room_id))
         house.set_status(holding, LoadingSignal.REQUESTED)
         if holding.kept is None:
-            holding.kept = list(holding.undurable)
+            holding.kept, holding.kept_bytes = list(holding.undurable), 0
         holding.load_id = house.ask("load", holding.room_id)
         tier = Tier.BACKGROUND if holding.brief else holding.tier
         packed = (
