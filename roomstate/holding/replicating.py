@@ -91,6 +91,8 @@ class Replicating:
             self._adopt(holding, envelope, now, asked=asked)
         elif verdict is Verdict.APPLY:
             self._apply(holding, room, envelope, now)
+            if not asked and envelope.previous < envelope.sequence_number:  # no other answer follows one
+                replica.keep(envelope)
         elif verdict is Verdict.BEHIND:
             replica.known = max(replica.known, _told(envelope))
         elif verdict is not Verdict.DUPLICATE:
@@ -120,7 +122,6 @@ class Replicating:
         if envelope.sequence_number > before:
             room.head = holding.durable = envelope.sequence_number
             replica.fingerprint = envelope.fingerprint
-            replica.keep(envelope)
         if envelope.ordinal is not None:
             room.timeline.count_to(envelope.ordinal)
         holding.touched = max(holding.touched, now)
