@@ -37,6 +37,15 @@ def test_every_vector_fits() -> None:
                 VALIDATOR.validate({"room_state_sync": inner})
 
 
+def test_a_message_of_an_image_has_its_time() -> None:
+    raw = next(raw for raw in map(json.loads, RAW) if raw.get("room_state_sync", {}).get("data", {}).get("messages"))
+    VALIDATOR.validate(raw)
+    del raw["room_state_sync"]["data"]["messages"][0]["timestamp"]
+    assert not VALIDATOR.is_valid(raw)
+    with pytest.raises(ProtocolError, match="missing required field `timestamp`"):
+        decode_frame(json.dumps(raw))
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_what_does_not_fit_is_refused(seed: int) -> None:
     chance = random.Random(seed)
