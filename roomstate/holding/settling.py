@@ -89,7 +89,8 @@ class Settling:
         Raises ``ConflictError``, and has changed nothing, for a choice that is not open, or cannot be made.
         """
         house = self._house
-        room_id = house.conflicts.get(conflict_id, "")
+        given: object = conflict_id
+        room_id = house.conflicts.get(conflict_id, "") if isinstance(given, int) else ""
         holding = house.holdings.get(room_id)
         if holding is None or holding.room is None:
             raise ConflictError(f"conflict {conflict_id!r}", "is not open: it was settled, or its time is over")

@@ -873,8 +873,10 @@ def test_a_conflict_is_settled_by_the_policy_and_somebody_may_still_choose() -> 
     assert isinstance(told, ConflictResolved)
     assert told.decisions[0].took == "client"
     assert pair.replica.view(ROOM).config == RoomConfig(emote_only=True)
-    with pytest.raises(ConflictError, match="not open"):
-        pair.replica.resolve(opened.conflict_id, "server")
+    unopened: tuple[Any, ...] = (opened.conflict_id, 0, None, "1", [], {})
+    for conflict_id in unopened:
+        with pytest.raises(ConflictError, match="not open"):
+            pair.replica.resolve(conflict_id, "server")
 
 
 def test_a_choice_leaves_who_is_typing() -> None:
