@@ -8,7 +8,7 @@ labels                                 counted
 =====================================  ===========================================================================
 ``update``, kind, outcome              logged and ephemeral updates: applied, duplicate, repeated (the log held it
                                        already), recovered (it filled a gap), parked (until its message comes),
-                                       misfit
+                                       missed (beyond the bound during a load: a gap has it), misfit
 ``envelope``, outcome                  what a replica received: as `roomstate.sync.replica.Verdict` says, or "not
                                        held", "malformed", or "dropped": it had to wait, and was not believed in the
                                        end, or there was no room for it

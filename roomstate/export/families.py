@@ -79,7 +79,8 @@ _COUNTED: Final = (
             "updates",
             "counter",
             "Updates by kind and outcome: applied, duplicate, repeated (the log held it already), recovered (it filled "
-            "a gap), parked (until its message comes; then it is applied or a misfit), misfit.",
+            "a gap), parked (until its message comes; then it is applied or a misfit), missed (it came during a load, "
+            "beyond the bound: a gap has it), misfit.",
             ("kind", "outcome"),
         ),
         ("update",),

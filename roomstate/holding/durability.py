@@ -94,6 +94,12 @@ class Durability:
             if holding.kept_bytes + _size(update) > bounds.max_undurable_bytes:
                 raise OverBudget("max_undurable_bytes", f"{holding.kept_bytes} bytes wait for the room's load already")
 
+    def keep(self, holding: Holding, entry: LogEntry) -> None:
+        """Keep an entry of a room that is being loaded, to be put behind what is loaded. O(size)."""
+        if holding.kept is not None:
+            holding.kept.append(entry)
+            holding.kept_bytes += 0 if self._house.logged else _size(entry.update)
+
     def numbered(self, holding: Holding) -> bool:
         """Whether a new update can be given a seq at once."""
         return not holding.waiting and (holding.room is not None or holding.head is not None) and holding.epoch != ""
@@ -236,9 +242,7 @@ class Durability:
 
     def _pass_on(self, holding: Holding, entry: LogEntry, now: float) -> None:
         house = self._house
-        if holding.kept is not None:
-            holding.kept.append(entry)
-            holding.kept_bytes += 0 if house.logged else _size(entry.update)
+        self.keep(holding, entry)
         if house.logged:
             size = _size(entry.update)
             holding.keep(entry)

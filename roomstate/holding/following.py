@@ -8,7 +8,7 @@ says that there is no more. An edit or a reaction whose message is not known wai
 from __future__ import annotations
 
 from roomstate.effects import FetchMessages, GapClosed, GapOpened, LogEntry, Recovered
-from roomstate.errors import InvalidValue
+from roomstate.errors import CapacityError, InvalidValue
 from roomstate.holding.checks import checked
 from roomstate.holding.durability import Durability
 from roomstate.holding.house import House
@@ -54,6 +54,12 @@ class Following:
         if isinstance(holding.room, ActiveRoom):
             holding.room.roster.complete = False  # who was there before is the source's to say
         house.refile(holding)
+        try:
+            self._durability.check(room_id, update)
+        except CapacityError:  # too much has come while it is being loaded: then the gap opens that this is in
+            holding.missed = True
+            house.counts["update", str(update.__struct_config__.tag), "missed"] += 1
+            return
         self._take(holding, update, now)
         if cursor is not None:  # not of what was refused
             holding.cursor = cursor
@@ -153,6 +159,8 @@ class Following:
         room = holding.room
         if room is None or not room.timeline.by_time:
             return
+        if holding.kept is not None and len(holding.kept) >= self._house.bounds.max_waiting:
+            return  # once it is loaded
         if room.gaps:
             self._fetch(holding)
         elif holding.kept is None:
@@ -206,8 +214,7 @@ class Following:
         if change.outcome is Outcome.APPLIED:
             self._house.counts["update", "message_added", "recovered"] += 1
             self._durability.posted(holding, update.message, room.head)
-            if holding.kept is not None:
-                holding.kept.append(LogEntry(room.head, room.timeline.ordinal, update))
+            self._durability.keep(holding, LogEntry(room.head, room.timeline.ordinal, update))
             self._drop_behind(holding)
             self.parked.arrived(holding, update.message.id, now)
 

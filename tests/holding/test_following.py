@@ -439,6 +439,42 @@ def test_what_was_missed_while_a_room_was_at_rest_is_a_gap_from_its_own_cursor(o
     world.check()
 
 
+@pytest.mark.parametrize("bound", [{"max_waiting": 3}, {"max_undurable_bytes": 1000}])
+def test_what_comes_in_a_flood_while_a_room_is_being_loaded_is_a_gap(bound: dict[str, int]) -> None:
+    world = World("none", None, **bound)
+    at_rest(world)
+    heard = [f"m{n}" for n in range(2, 10)]
+    world.do("enter", "v", "irc")
+    for name in heard:
+        world.do("receive", "irc", added(name), cursor=name)
+    assert 0 < world.rooms.stats().counts["update", "message_added", "missed"] < len(heard)
+    source(world, *heard)
+    world.host.settle()
+    assert GapOpened in kinds(world.host.drain())
+    assert world.ids("irc") == ["m1", *heard]
+    assert (world.rooms.status("irc"), world.rooms.gaps("irc")) == (Status.READY, ())
+    world.check()
+
+
+def test_pages_that_come_while_a_room_is_being_loaded_wait_for_that_beyond_the_bound() -> None:
+    world = World("none", max_waiting=2)
+    at_rest(world)
+    world.do("enter", "v", "irc")
+    hear(world, "m9")
+    fetch = world.do("disconnected", "irc")[-1]
+    assert isinstance(fetch, FetchMessages)
+    page = tuple(added(name).message for name in ("m2", "m3"))
+    assert not any(
+        isinstance(each, FetchMessages)
+        for each in world.do("complete", fetch.request_id, Recovered(page, limited=True))
+    )
+    source(world, "m4")
+    world.host.settle()
+    assert world.ids("irc") == ["m1", "m2", "m3", "m4", "m9"]
+    assert (world.rooms.status("irc"), world.rooms.gaps("irc")) == (Status.READY, ())
+    world.check()
+
+
 def test_every_known_room_may_be_told_that_its_source_was_not_heard() -> None:
     world = World("none")
     at_rest(world)
