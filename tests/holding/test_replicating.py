@@ -968,8 +968,26 @@ def test_what_comes_while_an_image_is_on_its_way_is_not_lost(strategy: ConflictS
     pair.same()
 
 
-def test_of_a_copy_that_was_behind_only_what_the_authority_vouches_for_stays() -> None:
-    pair = Pair(limits=Limits(active_messages=10), replica={"limits": Limits(active_messages=100)})
+POLICIES = [ConflictPolicy(), ConflictPolicy({"messages": Merge()})]
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=["the log's", "merged"])
+def test_of_a_copy_that_is_ahead_only_what_the_authority_has_stays_where_that_fell_back(policy: ConflictPolicy) -> None:
+    pair = Pair(replica={"conflicts": policy}).ready("a", "b")
+    earlier = pair.image()
+    for each in "cd":
+        pair.receive(pair.publish(each))
+    pair.take(pair.replica.disconnected(ROOM))
+    pair.take(pair.replica.connected(ROOM))
+    pair.receive(structs.replace(earlier, answers=pair.asked[-1].request_id))
+    assert (pair.ids(), pair.replica.gaps(ROOM)) == (["a", "b"], ())
+    pair.replica.check()
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=["the log's", "merged"])
+def test_of_a_copy_that_was_behind_only_what_the_authority_vouches_for_stays(policy: ConflictPolicy) -> None:
+    replica = {"limits": Limits(active_messages=100), "conflicts": policy}
+    pair = Pair(limits=Limits(active_messages=10), replica=replica)
     for each in range(10):
         pair.publish(f"m{each}")
     pair.enter()

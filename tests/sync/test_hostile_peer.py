@@ -80,6 +80,7 @@ def test_a_flood_of_gaps_is_bounded_and_asks_seldom() -> None:
     assert victim.requests < 60, "in fifty seconds: one at a time, and each given ten seconds or a pause"
 
 
+@pytest.mark.campaign
 def test_a_million_users_are_refused_or_counted_not_kept() -> None:
     victim = Victim()
     for start in range(0, 1_000_000, 10_000):
