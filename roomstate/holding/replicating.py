@@ -21,7 +21,7 @@ from roomstate.image import RoomImage
 from roomstate.model import Status, as_message
 from roomstate.position import Gap, bounded
 from roomstate.room.passage import empty, room_of
-from roomstate.room.reduce import Change, Outcome, added_anew, apply, made
+from roomstate.room.reduce import Change, Outcome, apply_logged, made
 from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal
 from roomstate.sync.conflict import ConflictPolicy
@@ -132,9 +132,7 @@ class Replicating:
             update = MessageAdded(made(as_message(update.message), house.make))
         buried = isinstance(update, MessageRemoved) and update.message_id in room.timeline.tombstones
         try:
-            change = apply(room, update, seq, now, house.limits, house.make)
-            if change.outcome is Outcome.DUPLICATE and isinstance(update, MessageAdded):
-                change = added_anew(room, update.message, seq, change)
+            change = apply_logged(room, update, seq, now, house.limits, house.make)
         except RoomStateError as error:  # each was checked alone; what they make together may still be too much
             change = Change(Outcome.MISFIT, str(error))
         finally:

@@ -20,7 +20,7 @@ from roomstate.holding.replicating import Replicating
 from roomstate.model import MessageLike, Tier
 from roomstate.position import Position
 from roomstate.room.passage import empty, promoted, rebuilt
-from roomstate.room.reduce import Change, Outcome, added_anew, apply
+from roomstate.room.reduce import Change, Outcome, apply, apply_logged
 from roomstate.room.states import ActiveRoom, CachedRoom, LiveRoom
 from roomstate.room.tiers import LoadingSignal, Signal, next_tier
 from roomstate.updates import SETTINGS, MessageAdded
@@ -168,9 +168,8 @@ class Tiering:
 
     def _apply_entry(self, room: LiveRoom, entry: LogEntry, now: float) -> Change:
         """Apply an entry that has its seq, whatever becomes of it: a repeated message's seq holds nothing."""
-        change = apply(room, entry.update, entry.seq, now, self._house.limits, self._house.make)
-        if self._house.logged and change.outcome is Outcome.DUPLICATE and isinstance(entry.update, MessageAdded):
-            change = added_anew(room, entry.update.message, entry.seq, change)
+        applied = apply_logged if self._house.logged else apply
+        change = applied(room, entry.update, entry.seq, now, self._house.limits, self._house.make)
         room.head = entry.seq
         room.timeline.count_to(entry.ordinal)
         return change

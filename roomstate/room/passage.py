@@ -14,7 +14,7 @@ from roomstate.errors import InvalidValue
 from roomstate.image import RoomImage
 from roomstate.model import EMPTY, Marker, Tier, as_message
 from roomstate.position import MAX_SEQ
-from roomstate.room.reduce import MakeMessage, Outcome, added_anew, apply, made
+from roomstate.room.reduce import MakeMessage, apply_logged, made
 from roomstate.room.roster import Roster
 from roomstate.room.states import ActiveRoom, BackgroundRoom, Digest, Limits, LiveRoom
 from roomstate.room.timeline import Timeline
@@ -183,9 +183,7 @@ def rebuilt(
         update = entry.update
         if make is not None and isinstance(update, MessageAdded):
             update = MessageAdded(made(as_message(update.message), make))
-        change = apply(room, update, entry.seq, now, limits, make)
-        if change.outcome is Outcome.DUPLICATE and isinstance(update, MessageAdded):
-            added_anew(room, update.message, entry.seq, change)
+        apply_logged(room, update, entry.seq, now, limits, make)
         room.head = entry.seq  # also where the entry repeats a message, and holds nothing
     room.epoch = blank.epoch
     return room

@@ -61,8 +61,8 @@ __all__ = [
     "MakeMessage",
     "Meaning",
     "Outcome",
-    "added_anew",
     "apply",
+    "apply_logged",
     "check_message",
     "check_update",
     "made",
@@ -174,6 +174,24 @@ def apply(
     return change
 
 
+def apply_logged(
+    room: LiveRoom, update: Update, seq: int, now: float, limits: Limits, make: MakeMessage | None = None
+) -> Change:
+    """Apply what a log says at ``seq``, as `apply` does; but a log may say a message again that it has forgotten.
+
+    Of a log that was cut, a message that left the window long ago may come to a new place: it is shown there, unless it
+    is held, or was removed. O(window) for one that is known, and what `apply` costs for others.
+    """
+    change = apply(room, update, seq, now, limits, make)
+    if change.outcome is Outcome.DUPLICATE and isinstance(update, MessageAdded):
+        timeline = room.timeline
+        timeline.settle()
+        if update.message.id not in timeline and update.message.id not in timeline.tombstones:
+            timeline.append(update.message, seq)
+            return APPLIED
+    return change
+
+
 def check_update(update: Update) -> None:
     """Raise ``InvalidValue`` unless ``update`` is sound: one of the union that comes back from JSON as it was. O(size).
 
@@ -248,19 +266,6 @@ def _message_added(room: LiveRoom, update: MessageAdded, at: _Context) -> Change
         timeline.insert(message, at.seq)
     else:
         timeline.append(message, at.seq)
-    return APPLIED
-
-
-def added_anew(room: LiveRoom, message: MessageLike, seq: int, change: Change) -> Change:
-    """Show a message that left the window long ago and that its log, which has forgotten it, gives a new place.
-
-    ``change`` is what `apply` said: that it is known. It stands where the message is held, or was removed. O(window).
-    """
-    timeline = room.timeline
-    timeline.settle()
-    if message.id in timeline or message.id in timeline.tombstones:
-        return change
-    timeline.append(message, seq)
     return APPLIED
 
 
