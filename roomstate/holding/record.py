@@ -33,15 +33,15 @@ class Holding(Struct, eq=False, gc=False):
     not None the room lacks what its tier holds; without a log they hold ``kept_bytes``. ``packed`` is the record that
     such a room came from. ``saving`` is an image on its way to the store, and ``saving_bytes`` what it alone keeps in
     memory. ``newcomers`` are users whose marker is a guess until the load tells what the store knows of them.
-    ``activity`` is the time of the newest message
-    of a room at rest. ``owed_seq`` is the last entry that a snapshot is owed for, so that the room can be brought back
-    whole: a configuration, or one in as many as an ACTIVE room holds messages; then a snapshot with members and
-    history, ``owed_deep``. ``own`` is the host's own interest.
+    ``activity`` is the time of the newest message of a room at rest. ``owed_seq`` is the last entry that a snapshot is
+    owed for, so that the room can be brought back whole: a configuration, or one in as many as an ACTIVE room holds
+    messages; then a snapshot with members and history, ``owed_deep``. ``own`` is the host's own interest.
     ``informed``: what a live room says of itself is whole, and not only what came since a load was asked for.
     ``replica`` is what a copy knows of its authority, ``echoes`` what its users have sent, and ``sends`` the client ids
     of those under way, by request. ``conflicts`` are choices that somebody may make, by number.
     ``brief`` says that nobody wants older messages and members, ``apart`` that a copy does not listen to its authority,
-    ``lost`` that a foreign source is known not to be heard, ``missed`` that it was not while the room was at rest.
+    ``lost`` that a foreign source is known not to be heard, ``missed`` that it was not, or not all of it, while the
+    room was at rest or being loaded.
     ``promotion`` is the way up that waits for a load; ``short`` counts messages that took the short way, less the head
     while ``plain``.
     """

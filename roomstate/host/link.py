@@ -82,8 +82,8 @@ class SocketLink:
         """Carry frames over ``socket`` until it ends. What it raises then is the socket's own.
 
         Frames that make no sense are passed over: one bad frame ends nothing, nor does a conflict strategy of the
-        host's own that fails. Where it is called again while an earlier
-        socket has not ended yet, what is to be sent goes to the new one.
+        host's own that fails. Where it is called again while an earlier socket has not ended yet, what is to be sent
+        goes to the new one.
         """
         self._forget()
         self._socket, self._host = socket, host
@@ -96,9 +96,7 @@ class SocketLink:
             async for raw in socket:
                 try:
                     await self._take(decode_frame(raw), host)
-                except (
-                    ConflictError
-                ) as error:  # the host's own strategy failed: the room stays as it was, and asks again
+                except ConflictError as error:  # a host's own strategy: the room stays as it was, and asks again
                     _log.warning("%s", error)
                 except ProtocolError:
                     pass
@@ -140,10 +138,8 @@ class SocketLink:
         """Take note that the other end knows of our interest, and has answered what was asked."""
         if envelope.answers is not None:
             self._asked.pop(envelope.room_id, None)
-        if (
-            envelope.room_id in self._open and envelope.room_id not in self._asked
-        ):  # else it is the end that was refused
-            self._again.pop(envelope.room_id, None)
+        if envelope.room_id in self._open and envelope.room_id not in self._asked:
+            self._again.pop(envelope.room_id, None)  # of a room that is not open the end was refused
 
     def _refused(self, frame: ErrorFrame) -> None:
         """Take note of what the other end does not do."""
