@@ -99,7 +99,9 @@ class Link:
         """What a user does with a message that was not taken in time."""
         for room in ROOMS:
             for echo in self.replica.view(room).pending:
-                await self.replica.send(room, echo.content, client_id=echo.client_id, user=echo.user)
+                waiting = [each.client_id for each in self.replica.view(room).pending if not each.message_id]
+                if echo.client_id in waiting:  # it may have been acknowledged since
+                    await self.replica.send(room, echo.content, client_id=echo.client_id, user=echo.user)
 
     def up(self) -> None:
         assert self.task is None
