@@ -80,10 +80,11 @@ class RoomStateManager(Viewing):
 
     Bounds, with the source of each default: ``limits`` (the specification, DESIGN §9); ``max_bytes`` 256 MiB over all
     tiers, which ACTIVE and undurable rooms alone may exceed; ``max_undurable_bytes`` 16 MiB waiting for the log;
-    ``max_waiting`` 1000 updates a room without seq, or, without a log, during its load (and its
-    ``max_undurable_bytes``); ``max_rooms_per_viewer`` 1000, ``max_viewers`` 100,000,
-    ``max_live_rooms`` 1,000,000, ``max_read_states`` 100,000 rooms (each: ten times what we saw in the largest public
-    archive); ``moves_per_s`` 50 with a ``burst`` of 200 per viewer (nobody changes rooms faster by hand);
+    ``max_waiting`` 1000 updates a room without seq, or, without a log, during its load; ``max_undurable_bytes`` also of
+    what a room keeps during its load (more is refused; with a log it is left to that); ``max_rooms_per_viewer`` 1000,
+    ``max_viewers`` 100,000, ``max_live_rooms`` 1,000,000, ``max_read_states`` 100,000 rooms (each: ten times what we
+    saw in the largest public archive); ``moves_per_s`` 50 with a ``burst`` of 200 per viewer (nobody changes rooms
+    faster by hand);
     ``host_moves_per_s`` 1000 promotions of the host's own, ten times that at once (a tenth of what one core can do);
     ``idle_active_s`` 300 and ``idle_background_s`` 1800 (DESIGN §4); ``retry_s`` 0.5, doubling up to ``max_retry_s``
     30.

@@ -98,7 +98,7 @@ class Durability:
         """Keep an entry of a room that is being loaded, to be put behind what is loaded. O(size)."""
         if holding.kept is not None:
             holding.kept.append(entry)
-            holding.kept_bytes += 0 if self._house.logged else _size(entry.update)
+            holding.kept_bytes += 0 if self._house.logged else _size(entry.update)  # with a log: once it is durable
 
     def numbered(self, holding: Holding) -> bool:
         """Whether a new update can be given a seq at once."""
@@ -345,9 +345,22 @@ class Durability:
                 self._void(holding, entry)
             elif house.durability == "logged":
                 self.announce(holding, entry.update, entry.seq)
+        self._keep_less(holding)
         self.append(holding)
         house.weigh(holding)
         house.file_cold(holding)
+
+    def _keep_less(self, holding: Holding) -> None:
+        """Leave to the log what was kept beyond the bound and is durable; a load that lacks it fails, and is repeated.
+
+        Settings stay, as they were told last: a load may begin after them. O(1), O(kept) where the bound is reached.
+        """
+        kept, durable = holding.kept, holding.durable
+        if kept is not None and holding.kept_bytes > self._house.bounds.max_undurable_bytes:
+            told = {type(entry.update): entry.seq for entry in kept if isinstance(entry.update, SETTINGS)}
+            last = set(told.values())
+            holding.kept = [entry for entry in kept if entry.seq > durable or entry.seq in last]
+            holding.kept_bytes = sum(_size(entry.update) for entry in holding.kept if entry.seq <= durable)
 
     def _confirmed(self, holding: Holding, upto: int) -> Iterable[LogEntry]:
         """Take out the entries that are durable now, one by one."""
@@ -357,6 +370,7 @@ class Durability:
                 holding.undurable = ()
             size = _size(entry.update)
             holding.undurable_bytes -= size
+            holding.kept_bytes += size if holding.kept is not None else 0
             self._house.undurable_bytes -= size
             yield entry
 

@@ -30,9 +30,9 @@ class Holding(Struct, eq=False, gc=False):
     new message may take the short way: the room is live, numbered here, its audience is known, and nothing is waited
     for. ``waiting`` are updates that have no seq yet; ``undurable`` are entries that the log has not confirmed, of
     which ``appending`` are under way. ``kept`` are the entries that came since a load was asked for; as long as it is
-    not None the room lacks what its tier holds; without a log they hold ``kept_bytes``. ``packed`` is the record that
-    such a room came from. ``saving`` is an image on its way to the store, and ``saving_bytes`` what it alone keeps in
-    memory. ``newcomers`` are users whose marker is a guess until the load tells what the store knows of them.
+    not None the room lacks what its tier holds; those of them that wait for no log hold ``kept_bytes``. ``packed`` is
+    the record that such a room came from. ``saving`` is an image on its way to the store, and ``saving_bytes`` what it
+    alone keeps in memory. ``newcomers`` are users whose marker is a guess until the load tells what the store knows.
     ``activity`` is the time of the newest message of a room at rest. ``owed_seq`` is the last entry that a snapshot is
     owed for, so that the room can be brought back whole: a configuration, or one in as many as an ACTIVE room holds
     messages; then a snapshot with members and history, ``owed_deep``. ``own`` is the host's own interest.

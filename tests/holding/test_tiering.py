@@ -106,6 +106,54 @@ def test_a_failed_promotion_leaves_the_old_contents_and_is_tried_again() -> None
     world.check()
 
 
+def test_what_is_kept_while_loads_fail_is_bounded_and_comes_from_the_log() -> None:
+    before = World()
+    before.settled("follow", "v", "rust")
+    before.post("m1")
+    before.settled("publish", "rust", RoomConfigChanged(RoomConfig(slow_mode_duration=5)))
+    world = World(store=before.store, max_undurable_bytes=20_000)
+    world.do("publish", "rust", added("m2"))
+    world.host.carry_out("rust")
+    world.host.answer()  # the head: all that is known of the room while m2 is on its way to the log
+    world.do("enter", "v", "rust")
+    world.host.carry_out("rust")
+    world.host.answer()
+    world.host.refuse("rust", "the snapshot cannot be read")
+    world.host.answer()
+    world.settled("publish", "rust", RoomConfigChanged(RoomConfig(slow_mode_duration=9)))
+    peak = 0
+    for number in range(400):
+        world.settled("publish", "rust", added(f"n{number}", content="x" * 100))
+        peak = max(peak, len(world.rooms._holdings["rust"].kept or ()))
+        assert world.rooms.status("rust") is Status.ERROR
+        world.check()
+    assert 20 < peak < 100
+    world.now = world.rooms.next_deadline() or 0
+    world.settled("tick")
+    assert world.rooms.status("rust") is Status.READY
+    assert world.ids() == [f"n{number}" for number in range(390, 400)]
+    assert world.rooms.view("rust").config.slow_mode_duration == 9
+    world.check()
+
+
+def test_a_load_that_was_read_before_what_was_left_to_the_log_fails_and_is_repeated() -> None:
+    world = World(max_undurable_bytes=5_000)
+    world.settled("follow", "v", "rust")
+    world.post("m1")
+    world.do("enter", "v", "rust")
+    world.host.carry_out("rust")  # the load is read here, and answered after
+    read = world.host.answers.pop()
+    world.post(*(f"n{number}" for number in range(50)), content="x" * 100)
+    world.host.answers.append(read)
+    world.host.settle()
+    assert world.rooms.status("rust") is Status.ERROR
+    world.now = world.rooms.next_deadline() or 0
+    world.settled("tick")
+    assert world.rooms.status("rust") is Status.READY
+    assert world.ids() == [f"n{number}" for number in range(40, 50)]
+    world.check()
+
+
 def test_what_was_never_loaded_is_never_saved() -> None:
     world = World()
     world.settled("enter", "v", "rust")
