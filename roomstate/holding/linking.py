@@ -157,7 +157,7 @@ class Links(Answers):
         """Choose in a conflict that a `ConflictOpened` told of: "client", "server", or values by field name.
 
         Raises ``ConflictError``, and has changed nothing, when the time for choosing is over, or for a value that the
-        field cannot have: the default stands.
+        field cannot have or no envelope could carry: the default stands.
         """
         now = self._begin(now)
         self._replicating.settling.resolve(conflict_id, choice, now)

@@ -20,8 +20,9 @@ from msgspec import Struct, structs
 from roomstate.effects import Decision
 from roomstate.errors import ConflictError, InvalidValue
 from roomstate.image import RoomImage
-from roomstate.model import EMPTY, check_message
+from roomstate.model import EMPTY, MAX_DEPTH, check_message, depth
 from roomstate.room.passage import check_image
+from roomstate.sync.checking import MAX_ENVELOPE
 from roomstate.sync.merge import merge_messages
 from roomstate.sync.strategies import (
     PARTS,
@@ -270,7 +271,7 @@ def chosen(pending: Pending, choice: Side | Mapping[str, Any]) -> Mapping[str, A
     """Return the fields that a choice stands for: a side's, or values given by name, checked. O(their size).
 
     Values may be roomstate's own or plain JSON (``{"config": {"emote_only": True}}``). Raises ``ConflictError`` for a
-    choice that is neither, and for a value that the field cannot have.
+    choice that is neither, and for a value that the field cannot have, or that no envelope could carry.
     """
     if choice == "client" or choice == "server":
         return pending.client if choice == "client" else pending.server
@@ -279,7 +280,17 @@ def chosen(pending: Pending, choice: Side | Mapping[str, Any]) -> Mapping[str, A
     given: object = choice
     if not isinstance(given, Mapping) or not given or not given.keys() <= set(names):
         raise ConflictError(where, f"must be 'client', 'server', or values by name, of: {', '.join(names)}")
-    return {name: _checked(f"{where}: {name}", given[name], _TYPES[name]) for name in names if name in given}
+    return {name: _given(f"{where}: {name}", given[name], _TYPES[name]) for name in names if name in given}
+
+
+def _given(where: str, value: Any, kind: Any) -> Any:
+    """Return a value that somebody gave as the field has it, if an envelope could carry it."""
+    made = _checked(where, value, kind)
+    if len(msgspec.json.encode(made)) > MAX_ENVELOPE:
+        raise ConflictError(where, f"must have at most {MAX_ENVELOPE} bytes as JSON")
+    if depth(msgspec.to_builtins(made, str_keys=True)) > MAX_DEPTH:
+        raise ConflictError(where, f"must be nested at most {MAX_DEPTH} deep")
+    return made
 
 
 def _checked(where: str, value: Any, kind: Any) -> Any:

@@ -507,6 +507,11 @@ def test_members_are_chosen_with_whether_they_are_all() -> None:
     ]
 
 
+def nested(levels: int) -> list[Any]:
+    """Lists in lists, so many deep."""
+    return [nested(levels - 1)] if levels > 1 else []
+
+
 @pytest.mark.parametrize(
     ("part", "choice", "reason"),
     [
@@ -524,6 +529,8 @@ def test_members_are_chosen_with_whether_they_are_all() -> None:
         ("moderation", {"moderation": {"a": {1, 2}}}, ""),
         ("presence", {"presence": {"ada": "asleep"}}, "asleep"),
         ("members", {"members": [{"id": ""}]}, "length >= 1"),
+        ("moderation", {"moderation": {"a": "x" * (1 << 22)}}, "must have at most 4194304 bytes"),
+        ("moderation", {"moderation": {"a": nested(64)}}, "must be nested at most 64 deep"),
     ],
 )
 def test_a_choice_that_cannot_be_is_refused(part: str, choice: Any, reason: str) -> None:
