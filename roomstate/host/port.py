@@ -116,9 +116,11 @@ class Port(Generic[W]):
     def _ended(self, work: W, result: object) -> None:
         self._lanes.done(work.room_id)
         self._pace(result)
-        self._answer(work, result)
-        self._begin()
-        self._look()
+        try:
+            self._answer(work, result)
+        finally:  # whatever that raises is the event loop's to tell, and holds up no other work
+            self._begin()
+            self._look()
 
     async def _result(self, work: W) -> object:
         """Return what the work came to: its result, or why there is none."""

@@ -11,6 +11,8 @@ from typing import Final, Literal
 
 from msgspec import Struct, structs
 
+from roomstate.errors import InvalidValue
+
 __all__ = ["Event", "Options", "draw", "draw_options"]
 
 
@@ -22,7 +24,8 @@ class Options(Struct, frozen=True, omit_defaults=True):
     replicas noticing. ``failover``: whether its store may fall back to an earlier state. ``keeps``: whether a
     replica's snapshots outlive it. ``choices``: whether somebody may choose where a configuration differs. ``queue``:
     items that wait for a slow connection. ``active_messages`` and ``background_messages`` are what a room holds: few,
-    so that windows overflow often. ``calm``: no trouble is drawn, of the network or of machines.
+    so that windows overflow often. ``calm``: no trouble is drawn, of the network or of machines. Raises
+    ``InvalidValue`` for a number below 1.
     """
 
     replicas: int = 3
@@ -38,6 +41,11 @@ class Options(Struct, frozen=True, omit_defaults=True):
     active_messages: int = 40
     background_messages: int = 10
     calm: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("replicas", "rooms", "queue", "active_messages", "background_messages"):
+            if getattr(self, name) < 1:
+                raise InvalidValue(f"options.{name}", f"must be at least 1, got {getattr(self, name)}")
 
 
 class Event(Struct, frozen=True, omit_defaults=True, gc=False):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from typing import Any
 
@@ -52,6 +53,29 @@ class World:
 
     def results(self) -> list[Any]:
         return [result for _, result, _ in self.done]
+
+
+def test_an_answer_that_cannot_be_taken_holds_up_no_other_work() -> None:
+    async def main() -> None:
+        told: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context["exception"]))
+        world = World(parallel=1)
+        take = world.answer
+
+        def answer(job: Job, result: object) -> None:
+            if job.number == 0:
+                raise RuntimeError("of the host's own")
+            take(job, result)
+
+        world.port._answer = answer
+        for number in range(3):
+            world.port.push(Job("a", number))
+        assert await world.port.idle()
+        assert world.results() == [1, 2]
+        gc.collect()
+        assert [str(error) for error in told] == ["of the host's own"]
+
+    run(main)
 
 
 def test_a_room_s_work_is_done_in_order_and_rooms_in_parallel_up_to_a_bound() -> None:

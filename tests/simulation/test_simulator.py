@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from msgspec import structs
 
 from roomstate import RoomStateManager
 from roomstate.errors import InvalidValue
@@ -98,6 +99,15 @@ def test_what_does_not_fail_does_not_shrink() -> None:
 def test_a_world_without_events_is_refused() -> None:
     with pytest.raises(InvalidValue, match="events"):
         Simulator(events=0)
+
+
+@pytest.mark.parametrize("name", ["replicas", "rooms", "queue", "active_messages", "background_messages"])
+def test_a_world_has_at_least_one_of_each(name: str) -> None:
+    with pytest.raises(InvalidValue, match=f"options.{name}: must be at least 1, got 0"):
+        structs.replace(Options(), **{name: 0})
+    recipe = '{"seed":1,"options":{"' + name + '":-1},"events":[]}'
+    with pytest.raises(ValueError, match=f"options.{name}: must be at least 1, got -1"):
+        Simulator.from_json(recipe)
 
 
 def test_an_event_that_an_end_refuses_is_counted() -> None:
