@@ -21,10 +21,11 @@ class _Waiter(Struct, eq=False):
 class Conditions:
     """Who waits for what, by room. Whoever changes a room calls `look`."""
 
-    __slots__ = ("_waiters",)
+    __slots__ = ("_ended", "_waiters")
 
     def __init__(self) -> None:
         self._waiters: dict[str, dict[_Waiter, None]] = {}
+        self._ended: Callable[[], Exception] | None = None
 
     def __len__(self) -> int:
         """How many wait."""
@@ -34,9 +35,14 @@ class Conditions:
         return room_id in self._waiters
 
     async def until(self, room_id: str, met: Met) -> None:
-        """Return once ``met()``; it is asked now, and at every `look`. Cancelling it leaves nothing behind."""
+        """Return once ``met()``; it is asked now, and at every `look`. Cancelling it leaves nothing behind.
+
+        After the `end` what is not met raises its error at once: no `look` would come.
+        """
         if met():
             return
+        if self._ended is not None:
+            raise self._ended()
         waiter = _Waiter(met, asyncio.get_running_loop().create_future())
         waiters = self._waiters.setdefault(room_id, {})
         waiters[waiter] = None
@@ -54,7 +60,8 @@ class Conditions:
                 waiter.future.set_result(None)
 
     def end(self, error: Callable[[], Exception]) -> None:
-        """Raise an ``error()`` in everybody who waits. O(n)."""
+        """Raise an ``error()`` in everybody who waits, or begins to. O(n)."""
+        self._ended = error
         for waiters in self._waiters.values():
             for waiter in waiters:
                 if not waiter.future.done():

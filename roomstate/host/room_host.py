@@ -282,9 +282,10 @@ class RoomHost(Driver):
         return self._do(None, self.manager.tick, now=now)
 
     def changes(self, room_id: str | None = None) -> AsyncIterator[Change]:
-        """Iterate over what changes from now on, in one room or in all: what happens before you look is one `Change`.
+        """Iterate over what changes from the first step on, in one room or in all.
 
-        It ends when the host is closed. Ask `view` for the room as it is.
+        What happens to a room before you look is one `Change`. It ends when the host is closed. Ask `view` for the room
+        as it is.
         """
         return self._watchers.watch(room_id)
 

@@ -55,11 +55,12 @@ class _Watcher:
 class Watchers:
     """Everybody who watches rooms change. What happens to one room before a watcher looks is told as one `Change`."""
 
-    __slots__ = ("_revision", "_watchers")
+    __slots__ = ("_closed", "_revision", "_watchers")
 
     def __init__(self, revision: Callable[[str], tuple[int, int]]) -> None:
         self._watchers: dict[_Watcher, None] = {}
         self._revision = revision
+        self._closed = False
 
     def __len__(self) -> int:
         return len(self._watchers)
@@ -71,6 +72,8 @@ class Watchers:
 
     async def watch(self, room_id: str | None) -> AsyncIterator[Change]:
         """Yield what changes from the first step on, of one room or of all, until `close`."""
+        if self._closed:
+            return
         watcher = _Watcher(room_id)
         self._watchers[watcher] = None
         try:
@@ -85,7 +88,8 @@ class Watchers:
             self._watchers.pop(watcher, None)
 
     def close(self) -> None:
-        """Let every watcher end, once it has taken what there is."""
+        """Let every watcher end, once it has taken what there is, and whoever begins later at once."""
+        self._closed = True
         for watcher in self._watchers:
             watcher.closed = True
             watcher.wake.set()

@@ -68,3 +68,24 @@ def test_the_end_raises_in_all_of_them() -> None:
         assert len(conditions) == 0
 
     run(main)
+
+
+def test_nobody_waits_after_the_end_but_what_is_so_is_so() -> None:
+    async def main() -> None:
+        conditions, numbered = Conditions(), [False]
+
+        async def both() -> None:
+            await conditions.until("a", lambda: numbered[0])
+            await conditions.until("a", lambda: False)
+
+        waiting = asyncio.ensure_future(both())
+        await asyncio.sleep(0)
+        numbered[0] = True
+        conditions.look("a")
+        conditions.end(lambda: StoreUnavailable("host", "was closed"))  # before the first wait has gone on
+        with pytest.raises(StoreUnavailable, match="was closed"):
+            await waiting
+        await conditions.until("a", lambda: True)
+        assert len(conditions) == 0
+
+    run(main)

@@ -309,6 +309,27 @@ def test_a_room_that_cannot_be_loaded_says_so_and_is_loaded_later() -> None:
     run(main)
 
 
+def test_who_was_about_to_wait_when_a_host_was_closed_does_not() -> None:
+    class Silent(Flaky):
+        def append(self, room_id: str, epoch: str, entries: Sequence[LogEntry]) -> Appended:
+            raise StoreUnavailable("store", "is down")
+
+    async def main() -> None:
+        host = host_of(Silent())
+        await host.__aenter__()
+        changes = host.changes()
+        publishing = asyncio.ensure_future(host.publish("rust", said(1)))
+        while (progress := host.manager.progress("rust")) is None or not progress.seq:
+            await asyncio.sleep(0)  # the head is known now, and the publisher has not waited for the log yet
+        with pytest.raises(StoreUnavailable, match="could not be saved"):
+            await host.close()
+        with pytest.raises(StoreUnavailable, match="closed meanwhile"):
+            await asyncio.wait_for(publishing, 60)
+        assert [change async for change in changes] == []
+
+    run(main)
+
+
 def test_closing_fails_while_the_store_does_and_can_be_done_again() -> None:
     async def main() -> None:
         store = Flaky()

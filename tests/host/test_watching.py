@@ -69,3 +69,14 @@ def test_one_who_is_cancelled_is_forgotten() -> None:
         assert len(watchers) == 0
 
     run(main)
+
+
+def test_who_begins_after_the_end_does_not_wait() -> None:
+    async def main() -> None:
+        watchers = Watchers(lambda room_id: (0, 0))
+        late = watchers.watch("a")
+        watchers.close()
+        assert [change async for change in late] == []
+        assert len(watchers) == 0
+
+    run(main)
