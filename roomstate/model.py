@@ -304,7 +304,8 @@ class RoomInfo(Struct, frozen=True, gc=False, omit_defaults=True):
     """What every tier but UNLOADED can say of a room.
 
     ``user_count`` and ``moderator_count`` are those last told, or None where nobody has; ``last_activity`` is the
-    newest message's time, ``last_config_update`` the time at which the configuration was last applied.
+    newest message's time, ``last_config_update`` when this copy has last applied a configuration: by its own
+    clock, so that it is no difference between copies.
     """
 
     user_count: int | None = None

@@ -145,7 +145,7 @@ class Replicating:
             self.sending.arrived(holding, update.message)
             self._durability.posted(holding, update.message, seq)
         elif isinstance(update, MessageRemoved):
-            self.sending.removed(holding, update.message_id)
+            self.sending.removed(holding, update.message_id, change.removed)
             if not buried:
                 self._durability.note_removed(holding, change, room.held_after)
         self._durability.announce(holding, update, seq)
@@ -198,9 +198,9 @@ class Replicating:
         replica.kept_back = False
         fell_back = old.epoch == room.epoch and replica.fell_back(old, room.head, asked=asked)
         replica.known = max(replica.known, room.head) if old.epoch == room.epoch and not fell_back else room.head
-        replica.adopted(room.epoch, asked=asked, fell_back=fell_back)
-        settle_awaited(holding)
         is_anew = fell_back or old.epoch != room.epoch
+        replica.adopted(room.epoch, asked=asked, fell_back=fell_back, anew=is_anew)
+        settle_awaited(holding)
         if is_anew:  # what was acknowledged may be lost with the end of the log, or all of it
             self.sending.restarted(holding)
         self._match(holding)
@@ -243,7 +243,7 @@ class Replicating:
     def restore(self, holding: Holding, image: RoomImage) -> None:
         """Take up again what was sent and not acknowledged when ``image`` was saved."""
         if image.pending:
-            holding.sending().restore(image.pending)
+            self.sending.restore(holding, image.pending)
 
     def abandon(self, holding: Holding, now: float) -> None:
         """Begin anew with nothing, and ask for a whole image: what the store had cannot be read."""

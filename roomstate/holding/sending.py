@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from roomstate.effects import EchoFailed, SendToAuthority, Sent
-from roomstate.errors import ProtocolError, UsageError
+from roomstate.errors import InvalidValue, ProtocolError, UsageError
 from roomstate.holding.house import House
 from roomstate.holding.record import Holding
 from roomstate.model import Echo, MessageLike
@@ -30,7 +31,10 @@ class Sending:
         Raises ``InvalidValue`` or ``RoomBusy``, and has changed nothing, where it cannot be sent.
         """
         echoes = holding.sending()
-        if echo.client_id in echoes:
+        pending = echoes.get(echo.client_id)
+        if pending is not None:
+            if pending.user != echo.user:
+                raise InvalidValue("client_id", f"{echo.client_id!r} is pending already, of {pending.user!r}")
             echo = echoes.retry(echo.client_id, now)
         else:
             echoes.add(echo)
@@ -78,8 +82,9 @@ class Sending:
         self._fail(holding, client_id, str(error), not isinstance(error, (UsageError, ProtocolError)))
 
     def _fail(self, holding: Holding, client_id: str, reason: str, retryable: bool) -> None:
-        if holding.sending().failed(client_id, reason, retryable) is not None:
-            self._house.out.append(EchoFailed(holding.room_id, client_id, reason, retryable))
+        failed = holding.sending().failed(client_id, reason, retryable)
+        if failed is not None:
+            self._house.out.append(EchoFailed(holding.room_id, client_id, failed.failed, retryable))
         self._changed(holding)
 
     def arrived(self, holding: Holding, message: MessageLike) -> None:
@@ -87,10 +92,19 @@ class Sending:
         if holding.echoes is not None and holding.echoes.arrived(message) is not None:
             self._changed(holding)
 
-    def removed(self, holding: Holding, message_id: str) -> None:
-        """Let the echo of a message go that was removed before it was seen. O(1)."""
-        if holding.echoes is not None and holding.echoes.removed(message_id) is not None:
+    def removed(self, holding: Holding, message_id: str, message: MessageLike | None) -> None:
+        """Let the echo of a message go that was removed before it was seen. O(1).
+
+        ``message`` is what was held of it, if it was seen.
+        """
+        if holding.echoes is not None and holding.echoes.removed(message_id, message) is not None:
             self._changed(holding)
+
+    def restore(self, holding: Holding, echoes: Iterable[Echo]) -> None:
+        """Put back what a snapshot has kept; tell of what there is no room for. O(n)."""
+        for echo in holding.sending().restore(echoes):
+            if not echo.message_id:
+                self._house.out.append(EchoFailed(holding.room_id, echo.client_id, "there was no room for it", True))
 
     def settled(self, holding: Holding) -> None:
         """Let go of what was acknowledged below where the copy is complete: it has come, or was removed. O(pending)."""
@@ -130,10 +144,15 @@ class Sending:
         self._settle(holding)
 
     def _settle(self, holding: Holding) -> None:
-        """Look again when the next one may be given up, if any is waited for."""
-        house = self._house
-        waiting = [holding.sending().get(client_id) for client_id in holding.sends.values()]
-        times = [echo.tried_at + SEND_S for echo in waiting if echo is not None]
+        """Look again when the next one may be given up, if any is waited for; of what is not pending none is."""
+        house, times = self._house, []
+        for request_id, client_id in tuple(holding.sends.items()):
+            echo = holding.sending().get(client_id)
+            if echo is None:  # it was discarded, or has come before its acknowledgement
+                house.forget(request_id)
+                del holding.sends[request_id]
+            else:
+                times.append(echo.tried_at + SEND_S)
         if times:
             house.due.set(("send", holding.room_id), min(times))
         else:

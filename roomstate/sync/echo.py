@@ -23,13 +23,16 @@ from roomstate.errors import InvalidValue, RoomBusy
 from roomstate.model import UNSTAMPED, Echo, Message, MessageLike, check_bound, check_id, check_message
 from roomstate.room.weight import json_bytes, text_bytes
 
-__all__ = ["MAX_ECHOES", "MAX_ECHO_BYTES", "Echoes"]
+__all__ = ["MAX_ECHOES", "MAX_ECHO_BYTES", "MAX_REASON", "Echoes"]
 
 MAX_ECHOES: Final = 100
 """Echoes of one room: as many as a room's notifications (DESIGN §9). Who sends more waits for one to come back."""
 
 MAX_ECHO_BYTES: Final = 1 << 18
 """Bytes of them, by estimate: 100 of 2,000 characters fit, which is what Discord allows in a message."""
+
+MAX_REASON: Final = 1000
+"""Characters of the reason for which an echo failed: as many as an error of the wire may have."""
 
 _MAX_SEEN = 1000  # ids remembered while an acknowledgement is awaited: as many as an ACTIVE room's messages
 _PER_ECHO = 450  # bytes of an echo with its three ids and its places here, beyond content and extra
@@ -124,15 +127,18 @@ class Echoes:
     def restore(self, echoes: Iterable[Echo]) -> tuple[Echo, ...]:
         """Put back what a snapshot has kept, before what was sent since; return those for which there is no room. O(n).
 
-        An echo that is pending stays as it is. The caller then tells of the messages that the room holds (`arrived`).
+        As many as the bounds allow, whatever was sent since: until fewer are pending, no more can be sent then. An echo
+        that is pending stays as it is. The caller then tells of the messages that the room holds (`arrived`).
         Raises ``InvalidValue``, and has changed nothing, where one of them is not sound.
         """
         old = {echo.client_id: echo for echo in echoes if echo.client_id not in self._echoes}
         for echo in old.values():
             _check(echo)
         later, self._echoes = self._echoes, {}
-        refused = tuple(echo for echo in old.values() if not self._admit(echo, len(later)))
+        size, self._bytes = self._bytes, 0
+        refused = tuple(echo for echo in old.values() if not self._admit(echo))
         self._echoes |= later
+        self._bytes += size
         return refused
 
     def clear(self) -> None:
@@ -165,12 +171,14 @@ class Echoes:
     def failed(self, client_id: str, reason: str, retryable: bool) -> Echo | None:
         """Note why the message was not taken; return the echo as it is now. It stays, to be sent again or discarded.
 
-        None, and nothing has changed, where it is not pending, or was acknowledged: then it was taken.
+        Of the reason ``MAX_REASON`` characters are kept, such as JSON can carry. None, and nothing has changed, where
+        it is not pending, or was acknowledged: then it was taken.
         """
         echo = self._echoes.get(client_id)
         if echo is None or echo.message_id:
             return None
-        return self._change(echo, failed=reason or "failed", retryable=retryable)
+        said = reason[:MAX_REASON].encode("utf-8", "replace").decode()
+        return self._change(echo, failed=said or "failed", retryable=retryable)
 
     def arrived(self, message: MessageLike) -> Echo | None:
         """Tell that the room shows ``message`` now; return the echo that it replaces, or None.
@@ -186,9 +194,14 @@ class Echoes:
         self._seen.append(message.id)
         return None
 
-    def removed(self, message_id: str) -> Echo | None:
-        """Tell that a message was removed, seen or not: its echo is gone. Return that, or None."""
-        echo = self._acknowledged_as(message_id) or self._echoes.get(message_id)
+    def removed(self, message_id: str, message: MessageLike | None = None) -> Echo | None:
+        """Tell that a message was removed, seen or not: its echo is gone. Return that, or None.
+
+        ``message`` is what the room held of it: as in `arrived`, another user's is nobody's echo here.
+        """
+        echo = self._acknowledged_as(message_id)
+        if echo is None and message_id not in self._seen:
+            echo = self._echoes.get(message_id) if message is None else self._own(message_id, message)
         return None if echo is None else self._drop(echo)
 
     def settled(self, upto: int) -> tuple[Echo, ...]:
@@ -216,10 +229,10 @@ class Echoes:
 
     # -- within ------------------------------------------------------------------------------------------------------
 
-    def _admit(self, echo: Echo, others: int = 0) -> bool:
-        """Put ``echo`` last, if there is room for it beside ``others`` that are not in the dict now."""
+    def _admit(self, echo: Echo) -> bool:
+        """Put ``echo`` last, if there is room for it."""
         size = _size(echo)
-        if len(self._echoes) + others >= self.max_echoes or self._bytes + size > self.max_bytes:
+        if len(self._echoes) >= self.max_echoes or self._bytes + size > self.max_bytes:
             return False
         if echo.message_id in self._named:  # as in `acknowledged`, one message is shown by one echo
             return False
@@ -256,8 +269,8 @@ class Echoes:
 
     def check(self) -> None:
         """Assert the invariants; for tests. O(n)."""
-        assert len(self._echoes) <= self.max_echoes
-        assert self._bytes == sum(map(_size, self)) <= self.max_bytes
+        assert len(self._echoes) <= 2 * self.max_echoes  # what was restored, and what was sent before
+        assert self._bytes == sum(map(_size, self)) <= 2 * self.max_bytes
         assert all(name == echo.client_id for name, echo in self._echoes.items())
         assert all(self._echoes[client_id].message_id == name for name, client_id in self._named.items())
         assert {echo.message_id for echo in self if echo.message_id} == set(self._named)

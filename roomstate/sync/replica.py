@@ -14,6 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from roomstate.errors import Malformed
 from roomstate.position import Gap, Position, Token
 from roomstate.room.states import ActiveRoom, LiveRoom
 from roomstate.room.weight import struct_bytes
@@ -123,9 +124,11 @@ class RoomReplica:
         """Say what ``envelope`` is to the copy ``room``; nothing changes. O(1), O(items) to find bodies missing.
 
         ``asked`` says that it answers the request under way: an image of another epoch is taken only then, for it may
-        as well be one that was late.
+        as well be one that was late. Raises ``Malformed`` for an envelope of no epoch: it could be of any log.
         """
         data = envelope.data
+        if envelope.epoch == "" and not isinstance(data, Heartbeat):
+            raise Malformed("room_state_sync.epoch", "must be given: it names the log")
         if isinstance(data, BulkSync):
             return self._judge_image(room, envelope, asked)
         if isinstance(data, Heartbeat):
@@ -239,12 +242,15 @@ class RoomReplica:
         """
         return asked and self.asked_from is not None and seq < min(self.asked_from.seq, room.head)
 
-    def adopted(self, epoch: str, *, asked: bool, fell_back: bool) -> None:
+    def adopted(self, epoch: str, *, asked: bool, fell_back: bool, anew: bool) -> None:
         """Let what was kept wait again, to be applied to the image that has come; of other epochs nothing. O(size).
 
+        ``anew``: the log is another than before, or has lost its end; its seqs say nothing of what was told before.
         What came before the question that the image answers is in it, or was never given out. What was kept goes before
         what waited, should there not be room for both: the copy had it already.
         """
+        if anew:
+            self._latest.clear()
         kept = self._take_kept()
         since = self._questions if asked else 0
         early = [waiting for waiting in self._early if waiting.questions >= since and waiting.envelope.epoch == epoch]

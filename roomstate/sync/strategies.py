@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from roomstate.errors import ConflictError, InvalidValue
 from roomstate.image import RoomImage
@@ -94,7 +94,6 @@ _KIND_OF_INFO = {
     "user_count": ConflictKind.USER_PRESENCE,
     "moderator_count": ConflictKind.USER_PRESENCE,
     "stream_status": ConflictKind.ROOM_CONFIG,
-    "last_config_update": ConflictKind.ROOM_CONFIG,
 }
 
 
@@ -130,6 +129,8 @@ def differing(part: str, one: RoomImage, other: RoomImage) -> tuple[str, ...]:
 
 def _differ(name: str, one: RoomImage, other: RoomImage) -> bool:
     mine, yours = getattr(one, name), getattr(other, name)
+    if name == "info":  # when each copy has applied it is no difference in what it is
+        mine, yours = (structs.replace(info, last_config_update=None) for info in (mine, yours))
     if name != "messages" or mine == yours:
         return bool(mine != yours)
     return len(mine) != len(yours) or not all(map(same_message, mine, yours))

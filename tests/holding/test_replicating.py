@@ -32,8 +32,9 @@ from roomstate.effects import (
     Sent,
 )
 from roomstate.errors import ConflictError, InvalidValue, Malformed, RoomBusy, StoreBusy, UnknownRoom
-from roomstate.model import Notification, User
+from roomstate.model import Echo, Notification, User
 from roomstate.position import Gap, Position
+from roomstate.snapshot import SnapshotCodec
 from roomstate.sync import envelope as wire
 from roomstate.sync.conflict import (
     ClientWins,
@@ -286,6 +287,43 @@ def test_a_late_image_of_an_old_epoch_does_not_bring_it_back() -> None:
     pair.settle()
     pair.receive(old)
     assert pair.ids() == ["x"]
+    pair.settle()
+    pair.same()
+
+
+def test_presence_of_a_new_epoch_is_newer_than_that_of_the_old_one() -> None:
+    pair = Pair().ready(*(f"m{at}" for at in range(20)))
+    pair.receive(pair.publish(UserJoined(User("cy"))), pair.publish(PresenceChanged("cy", "away")))
+    pair.restart()
+    pair.publish(UserJoined(User("cy")))
+    pair.receive(pair.heartbeat())
+    pair.settle()
+    pair.receive(pair.publish(PresenceChanged("cy", "busy")))
+    assert pair.replica.view(ROOM).presence == {"cy": "busy"}
+    pair.same()
+
+
+@pytest.mark.parametrize("kind", ["delta", "state", "image"])
+@pytest.mark.parametrize("held", [False, True])
+def test_an_envelope_that_names_no_log_is_refused(kind: str, held: bool) -> None:
+    pair = Pair()
+    if held:
+        pair.ready("a")
+    else:
+        pair.enter()
+    told = {"delta": pair.publish("b"), "image": pair.image(), "state": pair.publish(RoomConfigChanged(RoomConfig()))}
+    nameless = structs.replace(told[kind], epoch="")
+    before = pair.ids()
+    with pytest.raises(Malformed, match="epoch: must be given"):
+        pair.replica.receive(nameless)
+    assert pair.ids() == before
+    pair.replica.check()
+    for asked in pair.asked:
+        pair.take(pair.replica.complete(asked.request_id, (structs.replace(nameless, answers=asked.request_id),)))
+        assert pair.ids() == before
+    pair.asked.clear()
+    pair.receive(pair.heartbeat())
+    pair.later(60)
     pair.settle()
     pair.same()
 
@@ -831,6 +869,77 @@ def test_what_was_sent_survives_rest_and_restart() -> None:
     assert pending(pair) == ["c1"]
     pair.receive(pair.publish(MessageAdded(Message("c1", "ada", "hello"))))
     assert pending(pair) == []
+
+
+def test_what_was_sent_before_a_restart_is_kept_beside_what_is_sent_during_the_load() -> None:
+    pair = Pair(replica={"durability": "relaxed"})
+    load = next(each for each in pair.enter() if type(each).__name__ == "LoadSnapshot")
+    pair.take(pair.replica.complete(load.request_id, Loaded()))
+    pair.settle()
+    for at in range(100):
+        pair.take(pair.replica.send(ROOM, "hello", client_id=f"old{at}"))
+    image = pair.replica.image(ROOM)
+    crowded = structs.replace(image, pending=(*image.pending, Echo("more", "ada", "hello", 0.0)))
+    pair.replica = RoomStateManager(role="replica", durability="relaxed", clock=pair.clock, new_epoch=lambda: "n")
+    load = next(each for each in pair.enter() if type(each).__name__ == "LoadSnapshot")
+    pair.take(pair.replica.send(ROOM, "hello", client_id="new"))
+    told = pair.take(pair.replica.complete(load.request_id, Loaded(None, crowded)))
+    assert pending(pair) == [*(f"old{at}" for at in range(100)), "new"]
+    (failed,) = [each for each in told if type(each).__name__ == "EchoFailed"]
+    assert (failed.client_id, failed.retryable) == ("more", True)
+
+
+@pytest.mark.parametrize("gone", ["discarded", "arrived"])
+def test_what_is_pending_no_more_keeps_no_room(gone: str) -> None:
+    pair = Pair().ready("a")
+    pair.take(pair.replica.send(ROOM, "hello", client_id="c1"))
+    effect = sent(pair.take(pair.replica.send(ROOM, "hello", client_id="c2")))
+    if gone == "discarded":
+        pair.take(pair.replica.discard(ROOM, "c1"))
+    else:
+        pair.receive(pair.publish(MessageAdded(Message("c1", "ada", "hello"))))
+    told = pair.publish(MessageAdded(Message("c2", "ada", "hello")))
+    pair.receive(told)
+    pair.take(pair.replica.complete(effect.request_id, Sent("c2", told.sequence_number)))
+    assert pending(pair) == []
+    assert saved(pair.take(pair.replica.leave("ada", ROOM))).room_id == ROOM
+    assert pair.replica.tier(ROOM) is Tier.BACKGROUND  # on its way to rest
+
+
+def test_what_is_sent_and_discarded_again_and_again_is_not_kept() -> None:
+    pair = Pair().ready("a")
+    before = sum(pair.replica.stats().asked.values())
+    for at in range(1000):
+        pair.take(pair.replica.send(ROOM, "hello", client_id=f"c{at}"))
+        pair.take(pair.replica.discard(ROOM, f"c{at}"))
+    assert sum(pair.replica.stats().asked.values()) == before
+
+
+def test_nobody_takes_another_s_pending_message_away() -> None:
+    pair = Pair().ready("a")
+    pair.take(pair.replica.enter("v2", ROOM, user="cy"))
+    pair.take(pair.replica.send(ROOM, "ada's", user="ada", client_id="c1"))
+    with pytest.raises(InvalidValue, match="'c1' is pending already, of 'ada'"):
+        pair.replica.send(ROOM, "cy's", user="cy", client_id="c1")
+    pair.receive(pair.publish("c1"))  # bob's
+    assert pending(pair) == ["c1"]
+    pair.receive(pair.publish(MessageRemoved("c1")))
+    assert pending(pair) == ["c1"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"),
+    [("x" * 100_000, "x" * 1000), ("bad \udcff", "bad ?"), ("", "failed")],
+    ids=["long", "odd", "none"],
+)
+def test_of_the_reason_of_a_failure_so_much_is_kept_as_a_snapshot_can_hold(reason: str, kept: str) -> None:
+    pair = Pair().ready("a")
+    effect = sent(pair.take(pair.replica.send(ROOM, "hello", client_id="c1")))
+    told = pair.take(pair.replica.fail(effect.request_id, RuntimeError(reason)))
+    (failed,) = [each for each in told if type(each).__name__ == "EchoFailed"]
+    assert failed.reason == pair.replica.view(ROOM).pending[0].failed == kept
+    codec = SnapshotCodec()
+    assert codec.decode(codec.encode(pair.replica.image(ROOM))).pending[0].failed == kept
 
 
 def test_what_cannot_be_sent_is_refused_and_changes_nothing() -> None:

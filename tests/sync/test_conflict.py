@@ -579,6 +579,12 @@ def test_a_choice_between_what_nobody_has_any_more_is_refused() -> None:
         resolve(structs.replace(now, config=RoomConfig(emote_only=True)), pending, "client", NOW)
 
 
+def test_when_a_copy_has_applied_its_configuration_is_no_conflict() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    assert detect(image(info=RoomInfo(last_config_update=at)), image(info=RoomInfo())) is None
+    assert detect(image(info=RoomInfo(user_count=1, last_config_update=at)), image(info=RoomInfo())) is not None
+
+
 def test_times_may_be_chosen() -> None:
     moment = datetime(2026, 1, 2, tzinfo=UTC)
     now, pending = asked(info=(RoomInfo(1), RoomInfo(2)))

@@ -336,8 +336,11 @@ def test_a_restored_acknowledgement_still_finds_its_message() -> None:
 def test_what_finds_no_room_is_given_back() -> None:
     echoes = Echoes(max_echoes=2)
     echoes.add(echo("c3"))
-    assert echoes.restore([echo("c1"), echo("c2")]) == (echo("c2"),)
-    assert names(echoes) == ["c1", "c3"]
+    assert echoes.restore([echo("c1"), echo("c2"), echo("c4")]) == (echo("c4"),)
+    assert names(echoes) == ["c1", "c2", "c3"]
+    with pytest.raises(RoomBusy):
+        echoes.add(echo("c5"))
+    echoes.check()
 
 
 def test_an_unsound_echo_is_not_restored_nor_are_the_others() -> None:

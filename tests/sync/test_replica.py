@@ -54,7 +54,7 @@ def test_what_is_kept_while_an_answer_is_on_its_way_has_the_same_bound() -> None
     for seq in range(1, 100):
         replica.keep(told(seq, PAYLOADS["edits"]))
         replica.check()
-    replica.adopted("e1", asked=True, fell_back=False)
+    replica.adopted("e1", asked=True, fell_back=False, anew=False)
     assert [replica.next(copy(head)) for head in range(3)] == [told(seq, PAYLOADS["edits"]) for seq in (1, 2, 3)]
     assert len(replica) == replica.bytes == 0
 
@@ -67,7 +67,7 @@ def test_what_was_applied_already_goes_before_what_waits_where_there_is_no_room_
     small = told(10, DeltaUpdate(edited_messages=(EditedMessage("m", "x"),)))
     assert replica.hold(told(20, PAYLOADS["edits"]))
     assert replica.hold(small)
-    replica.adopted("e1", asked=True, fell_back=False)
+    replica.adopted("e1", asked=True, fell_back=False, anew=False)
     replica.check()
     assert replica.dropped == 1
     assert [replica.next(copy(head)) for head in (0, 1, 2, 9)] == [
