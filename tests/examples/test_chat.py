@@ -47,6 +47,26 @@ def test_the_page_s_replica_passes_the_conformance_vectors() -> None:
     assert done.stdout.endswith(" 0 failed\n")
 
 
+EPOCHLESS = """
+const { RoomReplica } = await import(process.argv[1]);
+const { epoch, ...bare } = { message_type: "DELTA_UPDATE", room_id: "rust", epoch: "", previous: 0, sequence_number: 1,
+  data: { added_messages: [{ id: "1", user: "bob", content: "hi", timestamp: "2026-01-01T00:00:00Z" }] } };
+for (const update of [bare, { ...bare, epoch }]) {
+  const room = new RoomReplica("rust");
+  room.enter(0);
+  room.receive(update, 0);
+  console.log(room.head, room.messages.length, room.request !== null);
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="no node")
+def test_an_update_of_no_log_does_not_hold_up_a_page_s_replica_that_holds_nothing() -> None:
+    command = ["node", "--input-type=module", "-e", EPOCHLESS, (EXAMPLE / "static" / "replica.js").as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert done.stdout.splitlines() == ["0 0 true"] * 2, done.stderr
+
+
 PAIRS = [
     *(("ink", "bg"), ("ink", "panel"), ("ink", "own"), ("ink", "alert-bg"), ("soft", "bg"), ("soft", "panel")),
     *(("accent", "bg"), ("accent", "panel"), ("accent", "own"), ("on-accent", "accent"), ("panel", "alert")),

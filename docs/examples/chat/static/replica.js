@@ -226,7 +226,7 @@ export class RoomReplica {
   _drain(now) {
     for (let at = 0; at < this.early.length && this.early[at].envelope.previous <= this.head;) {
       const { envelope } = this.early[at];
-      if (envelope.epoch !== this.epoch) at += 1;
+      if (!this.epoch || envelope.epoch !== this.epoch) at += 1; // nothing joins what holds nothing but an image
       else {
         this.early.splice(at, 1);
         if (envelope.sequence_number > this.head) {
