@@ -180,11 +180,12 @@ def apply_logged(
     """Apply what a log says at ``seq``, as `apply` does; but a log may say a message again that it has forgotten.
 
     Of a log that was cut, a message that left the window long ago may come to a new place: it is shown there, unless it
-    is held, or was removed. O(window) for one that is known, and what `apply` costs for others.
+    is held, or was removed. ``by_time`` its place would be behind the window, and it stays a DUPLICATE. O(window) for
+    one that is known, and what `apply` costs for others.
     """
     change = apply(room, update, seq, now, limits, make)
-    if change.outcome is Outcome.DUPLICATE and isinstance(update, MessageAdded):
-        timeline = room.timeline
+    timeline = room.timeline
+    if change.outcome is Outcome.DUPLICATE and isinstance(update, MessageAdded) and not timeline.by_time:
         timeline.settle()
         if update.message.id not in timeline and update.message.id not in timeline.tombstones:
             timeline.append(update.message, seq)

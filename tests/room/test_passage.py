@@ -173,6 +173,14 @@ def test_a_message_that_a_cut_log_has_again_is_shown_where_it_has_it() -> None:
     assert back.timeline.seq_of("m0") == 7
 
 
+def test_a_message_that_has_left_a_window_in_order_of_time_does_not_come_back_as_its_newest() -> None:
+    log = [LogEntry(at, at, MessageAdded(message(f"m{at}", second=at))) for at in range(1, 7)]
+    again = LogEntry(7, 7, MessageAdded(message("m1", second=1)))
+    back = rebuilt(None, [*log, again], room(Tier.BACKGROUND, by_time=True), NOW, LIMITS)
+    back.check()
+    assert (back.head, [held.id for held in back.timeline]) == (7, ["m4", "m5", "m6"])
+
+
 def test_promoting_shares_what_is_held_and_brings_nothing_back() -> None:
     live = room(Tier.BACKGROUND)
     fill(live, [MessageAdded(message(f"m{number}", second=number)) for number in range(6)])
