@@ -10,10 +10,12 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from roomstate import Limits, Message, MessageAdded, MessageEdited, RoomConfig, RoomStateManager, Tier, User
 from roomstate.effects import (
     Appended,
+    Deliver,
     FetchMessages,
     Head,
     Loaded,
@@ -22,6 +24,7 @@ from roomstate.effects import (
     Misfit,
     Recovered,
     SaveSnapshot,
+    Sent,
 )
 from roomstate.errors import (
     IllegalTransition,
@@ -35,6 +38,7 @@ from roomstate.errors import (
     UnknownViewer,
 )
 from roomstate.image import RoomImage
+from roomstate.model import Echo, Marker, RoomInfo
 from roomstate.position import Position
 from roomstate.room.tiers import Signal, next_tier
 from roomstate.snapshot.codec import SnapshotCodec
@@ -270,6 +274,74 @@ def test_a_result_that_is_no_answer(result: Any) -> None:
     rooms.check()
 
 
+IMAGE = RoomImage(room_id="rust", position=Position("e", 1), messages=(added("m1").message,), seqs=(1,), ordinal=1)
+ECHO = Echo("c", "ada", "hi", 0.0)
+WRONG: tuple[Any, ...] = (Position("e", "1"), Position(5, 1), Position("e", True), (1,), None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        *(Loaded(head) for head in ("x", Head("x"), *map(Head, WRONG), Head(Position("e", 1), "x"))),  # type: ignore[arg-type]
+        *(Loaded(None, None, entries) for entries in (5, None, (5,), (LogEntry(1, 1, None),))),  # type: ignore[arg-type]
+        Loaded(None, IMAGE, (LogEntry(1, 1, "x"),)),  # type: ignore[arg-type]  # the image has what it tells
+        *(
+            Loaded(None, structs.replace(IMAGE, **{name: value}))
+            for name, values in {
+                "position": WRONG,
+                "markers": (None, (), {"ada": None}, {"ada": Marker(0, "x")}),  # type: ignore[arg-type]
+                "pending": (None, ("x",), (structs.replace(ECHO, sent_at="x"),)),
+                "info": (None, RoomInfo(user_count="x")),  # type: ignore[arg-type]
+                "by_time": (None, 1),
+                "cursor": (5,),
+                "digest": (None, "x"),
+            }.items()
+            for value in values
+        ),
+    ],
+)
+def test_what_is_loaded_is_looked_at_before_anything_changes(result: Any) -> None:
+    rooms = manager(durability="logged")
+    request_id = rooms.follow("v", "rust", user="bob")[-1].request_id  # type: ignore[union-attr]
+    refuses(rooms, InvalidValue, lambda: rooms.complete(request_id, result))
+    rooms.complete(request_id, Loaded(Head(Position("e", 1), 1), IMAGE))  # the request was still open
+    assert rooms.view("rust").position == Position("e", 1)
+    rooms.check()
+
+
+@pytest.mark.parametrize("head", ["x", *map(Head, ("x", *WRONG)), Head(Position("e", 1), "x")])  # type: ignore[arg-type]
+def test_a_head_that_is_none(head: Any) -> None:
+    rooms = manager(durability="logged")
+    request_id = rooms.publish("rust", added("m1"))[-1].request_id  # type: ignore[union-attr]
+    refuses(rooms, InvalidValue, lambda: rooms.complete(request_id, head))
+    (append,) = rooms.complete(request_id, Head(Position("e", 1), 1))
+    assert append.entries[0].seq == 2  # type: ignore[union-attr]
+    rooms.check()
+
+
+@pytest.mark.parametrize("fields", [("x",), (None,), (True,), (1, None), (1, 1)])
+def test_an_append_that_is_confirmed_with_what_is_no_seq(fields: Any) -> None:
+    rooms = manager(durability="logged")
+    host = Host(rooms, NaiveStore())
+    host.take(rooms.enter("v", "rust"))
+    host.settle()
+    request_id = rooms.publish("rust", added("m1"))[-1].request_id  # type: ignore[union-attr]
+    refuses(rooms, InvalidValue, lambda: rooms.complete(request_id, Appended(*fields)))
+    rooms.check()
+    (told,) = rooms.complete(request_id, Appended(1))
+    assert isinstance(told, Deliver)
+
+
+@pytest.mark.parametrize("result", ["x", Sent(None), Sent("m9", "x"), Sent("m9", 1, 5), Sent("m9", 1, None)])  # type: ignore[arg-type]
+def test_an_acknowledgement_that_is_none(result: Any) -> None:
+    rooms = manager(role="replica")
+    rooms.enter("v", "rust", user="ada")
+    request_id = rooms.send("rust", "hi", user="ada", client_id="c")[-1].request_id  # type: ignore[union-attr]
+    refuses(rooms, InvalidValue, lambda: rooms.complete(request_id, result))
+    rooms.complete(request_id, Sent("m9", 1))
+    assert rooms.view("rust").pending[0].message_id == "m9"
+
+
 @pytest.mark.parametrize("seq", [0, 2, 99])
 def test_an_append_that_confirms_what_was_not_asked(seq: int) -> None:
     rooms = manager(durability="logged")
@@ -289,7 +361,8 @@ def test_recovered_messages_that_are_none() -> None:
     assert isinstance(fetch, FetchMessages)
     bad = Message("", "bob", "x", START)
     refuses(rooms, InvalidValue, lambda: rooms.complete(fetch.request_id, Recovered((added("m2").message, bad))))
-    refuses(rooms, InvalidValue, lambda: rooms.complete(fetch.request_id, Recovered(None)))  # type: ignore[arg-type]
+    for broken in (Recovered(None), Recovered((), "x"), Recovered((), cursor=5)):  # type: ignore[arg-type]
+        refuses(rooms, InvalidValue, partial(rooms.complete, fetch.request_id, broken))
     rooms.complete(fetch.request_id, Recovered((added("m2").message,)))
     assert [message.id for message in rooms.view("irc").messages] == ["m1", "m2"]
 

@@ -61,16 +61,13 @@ class Answers(Readings):
         """Answer an effect with its result, as the table in `roomstate.effects` says.
 
         An answer that is no longer wanted is ignored. Raises ``InvalidValue`` for a request that was never made, or a
-        result of another type: the request is then still open.
+        result of another type, or with a field of another type: the request is then still open.
         """
         now = self._begin(now)
         request = self._request(request_id)
         if request is None:
             return ()
-        answers = ANSWERS[_ASKED[request.kind]]
-        if not isinstance(result, answers):
-            wanted = " or ".join(kind.__name__ for kind in answers)
-            raise InvalidValue("result", f"must be {wanted} for this request, got {type(result).__name__}")
+        checks.answer(result, ANSWERS[_ASKED[request.kind]])
         holding = self._holdings.get(request.room_id)
         if holding is None:
             assert result is None or isinstance(result, Packed)

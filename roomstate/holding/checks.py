@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Final
+from functools import cache
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
-from msgspec import structs
+from msgspec import Struct, structs
 
+from roomstate.effects import Loaded, LogEntry
 from roomstate.errors import InvalidValue
-from roomstate.model import MAX_DEPTH, UNSTAMPED, Message, Tier, depth
+from roomstate.model import MAX_DEPTH, UNSTAMPED, Echo, Marker, Message, Tier, depth
 from roomstate.room.reduce import check_update
 from roomstate.sync.envelope import Envelope
-from roomstate.updates import MessageAdded, MessageEdited, Update
+from roomstate.updates import KINDS, MessageAdded, MessageEdited, Update
 
-__all__ = ["MAX_TIME", "MAX_UI_STATE", "checked", "envelopes", "instant", "json_value", "limit", "positive", "tier"]
+__all__ = [
+    "MAX_TIME",
+    "MAX_UI_STATE",
+    "answer",
+    "checked",
+    "envelopes",
+    "instant",
+    "json_value",
+    "limit",
+    "positive",
+    "tier",
+]
 
 MIN_TIME: Final = -6.2e10
 MAX_TIME: Final = 2.5e11
@@ -50,6 +65,54 @@ def tier(value: object, lowest: Tier) -> None:
     """Raise ``InvalidValue`` unless ``value`` is a tier of at least ``lowest``."""
     if not isinstance(value, Tier) or value < lowest:
         raise InvalidValue("tier", f"must be a Tier of at least {lowest.name}, got {value!r}")
+
+
+def answer(value: object, kinds: tuple[type[Any], ...]) -> None:
+    """Raise ``InvalidValue`` unless an answer is of one of ``kinds``, and its fields are what they are declared as.
+
+    O(fields), of a `Loaded` O(entries + markers): what else tuples and mappings have in them is for who takes them.
+    """
+    _of("result", value, kinds)
+    if isinstance(value, Loaded):
+        _each("result.entries", value.entries, LogEntry)
+        _each("result.entries.update", [entry.update for entry in value.entries], *KINDS)
+        for marker in value.image.markers.values() if value.image is not None else ():
+            _of("result.image.markers", marker, (Marker,))
+        for echo in value.image.pending if value.image is not None else ():
+            _of("result.image.pending", echo, (Echo,))
+
+
+def _of(where: str, value: object, kinds: tuple[type[Any], ...]) -> None:
+    """Raise ``InvalidValue`` unless ``value`` is of one of ``kinds``; of a struct, its fields too."""
+    if not isinstance(value, kinds) or (type(value) is bool and bool not in kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise InvalidValue(where, f"must be {wanted}, got {type(value).__name__}")
+    if isinstance(value, Struct):
+        kind: type[Struct] = next(kind for kind in kinds if isinstance(value, kind))
+        for name, declared in _declared(kind):
+            _of(f"{where}.{name}", getattr(value, name), declared)
+
+
+def _each(where: str, values: Iterable[object], *kinds: type[Struct]) -> None:
+    for value in values:
+        if not isinstance(value, kinds):
+            raise InvalidValue(where, f"cannot have a {type(value).__name__} in it")
+
+
+@cache  # of roomstate's own structs, which are few
+def _declared(kind: type[Struct]) -> tuple[tuple[str, tuple[type[Any], ...]], ...]:
+    """Return the fields of a struct, and of which types their values may be."""
+    return tuple([(name, _kinds(hint)) for name, hint in get_type_hints(kind).items()])
+
+
+def _kinds(hint: Any) -> tuple[type[Any], ...]:
+    origin, options = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return tuple([kind for option in options for kind in _kinds(option)])
+    if origin is Literal:
+        return tuple({type(option): None for option in options})
+    kind = object if hint is Any else origin or hint
+    return {float: (float, int), tuple: (tuple, list)}.get(kind, (kind,))
 
 
 def envelopes(room_id: str, value: tuple[object, ...]) -> tuple[Envelope, ...]:

@@ -182,8 +182,6 @@ class Following:
         """
         house, room = self._house, holding.room
         assert room is not None
-        if not isinstance(result.messages, tuple | list):
-            raise InvalidValue("result.messages", f"must be a tuple, got {type(result.messages).__name__}")
         if result.cursor:
             check_id("result.cursor", result.cursor)
         updates = [checked(MessageAdded(message), now) for message in result.messages]
