@@ -16,6 +16,7 @@ from roomstate import Limits, Message, MessageAdded, MessageEdited, RoomConfig, 
 from roomstate.effects import (
     Appended,
     Deliver,
+    EchoFailed,
     FetchMessages,
     Head,
     Loaded,
@@ -24,7 +25,9 @@ from roomstate.effects import (
     Misfit,
     Recovered,
     SaveSnapshot,
+    SendToAuthority,
     Sent,
+    StatusChanged,
 )
 from roomstate.errors import (
     IllegalTransition,
@@ -365,6 +368,28 @@ def test_recovered_messages_that_are_none() -> None:
         refuses(rooms, InvalidValue, partial(rooms.complete, fetch.request_id, broken))
     rooms.complete(fetch.request_id, Recovered((added("m2").message,)))
     assert [message.id for message in rooms.view("irc").messages] == ["m1", "m2"]
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise TypeError("no text")
+
+
+def test_an_error_that_cannot_be_read_is_told_by_its_type() -> None:
+    rooms = manager(durability="logged")
+    load = rooms.enter("w", "go")[-1]
+    assert isinstance(load, LoadSnapshot)
+    told = rooms.fail(load.request_id, Unreadable())
+    assert [each.reason for each in told if isinstance(each, StatusChanged)] == ["Unreadable"]
+    assert rooms.fail(load.request_id, Unreadable()) == ()
+    rooms.check()
+    copy = manager(role="replica")
+    copy.enter("v", "rust", user="ada")
+    send = copy.send("rust", "hi", user="ada", client_id="c")[-1]
+    assert isinstance(send, SendToAuthority)
+    (failed,) = copy.fail(send.request_id, Unreadable())
+    assert failed == EchoFailed("rust", "c", "Unreadable", True)
+    copy.check()
 
 
 def test_publishing_what_is_received_and_receiving_what_is_published(rooms: RoomStateManager) -> None:

@@ -106,12 +106,14 @@ class Answers(Readings):
     def fail(self, request_id: int, error: Exception | str, *, now: float | None = None) -> Outputs:
         """Answer an effect with the reason why it could not be carried out.
 
-        What was held stays; it is tried again at a deadline, with growing pauses. Raises as `complete`.
+        What was held stays; it is tried again at a deadline, with growing pauses. Of an error that cannot be written
+        as text the type's name is told. Raises as `complete`.
         """
         now = self._begin(now)
         request = self._request(request_id)
         if request is None:
             return ()
+        error = _readable(error)
         self._house.forget(request_id)
         self._house.meter.took(now - request.at, "request", request.kind, "failed")
         if request.kind == "warm":
@@ -186,3 +188,12 @@ class Answers(Readings):
             if house.begun in house.requests:
                 house.requests[house.begun].at = now
         return outputs
+
+
+def _readable(error: Exception | str) -> Exception | str:
+    """Return ``error``, or the name of its type where its own text cannot be read."""
+    try:
+        str(error)
+    except Exception:  # a host's own
+        return type(error).__name__
+    return error
