@@ -271,7 +271,8 @@ def chosen(pending: Pending, choice: Side | Mapping[str, Any]) -> Mapping[str, A
     """Return the fields that a choice stands for: a side's, or values given by name, checked. O(their size).
 
     Values may be roomstate's own or plain JSON (``{"config": {"emote_only": True}}``). Raises ``ConflictError`` for a
-    choice that is neither, and for a value that the field cannot have, or that no envelope could carry.
+    choice that is neither, and for a value that the field cannot have (a name that it does not know, too), or that no
+    envelope could carry.
     """
     if choice == "client" or choice == "server":
         return pending.client if choice == "client" else pending.server
@@ -300,9 +301,26 @@ def _checked(where: str, value: Any, kind: Any) -> Any:
         made = msgspec.convert(plain, kind)
         if msgspec.json.decode(msgspec.json.encode(plain), type=kind) != made:
             raise ConflictError(where, "does not come back from JSON as it was")
+        _check_names(where, plain, made)
         return made
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
         raise ConflictError(where, str(error)) from None
+
+
+def _check_names(where: str, plain: Any, made: Any) -> None:
+    """Raise ``ConflictError`` for a name that a value does not have, however deep: it was left out of ``made``."""
+    if isinstance(made, Struct):
+        own = dict(zip(made.__struct_encode_fields__, made.__struct_fields__, strict=True))
+        for name, value in plain.items():
+            if name not in own:
+                raise ConflictError(where, f"has no {name!r}; there are: {', '.join(own)}")
+            _check_names(where, value, getattr(made, own[name]))
+    elif isinstance(made, Mapping):
+        for name in made:
+            _check_names(where, plain[name], made[name])
+    elif isinstance(made, tuple):
+        for each, one in zip(plain, made, strict=True):
+            _check_names(where, each, one)
 
 
 def resolve(image: RoomImage, pending: Pending, choice: Side | Mapping[str, Any], now: float) -> Settled:

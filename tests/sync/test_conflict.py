@@ -523,6 +523,9 @@ def nested(levels: int) -> list[Any]:
         ("config", {"config": {"slow_mode_duration": -1}}, "slow_mode_duration"),
         ("config", {"config": RoomConfig(slow_mode_duration=-1)}, "slow_mode_duration"),
         ("config", {"config": object()}, "object"),
+        ("config", {"config": {"bogus": 1}}, "has no 'bogus'; there are: slow_mode_enabled, slow_mode_duration, "),
+        ("members", {"members": [{"id": "ada"}, {"id": "cy", "colour": "red"}]}, "has no 'colour'; there are: id, "),
+        ("markers", {"markers": {"ada": {"seq": 1, "ordinal": 1, "read": 1}}}, "has no 'read'"),
         ("config", {"config": None}, "got `null`"),
         ("moderation", {"moderation": {"a": float("nan")}}, "does not come back from JSON"),
         ("moderation", {"moderation": {"a": "\ud800"}}, "surrogates"),
@@ -539,6 +542,7 @@ def test_a_choice_that_cannot_be_is_refused(part: str, choice: Any, reason: str)
         "moderation": ({"a": 1}, {}),
         "presence": ({"ada": "online"}, {}),
         "members": ((User("ada"),), ()),
+        "markers": ({"ada": Marker(1, 1)}, {}),
     }
     now, pending = asked(**{part: values[part]})
     if reason:
@@ -553,6 +557,14 @@ def test_a_choice_may_be_of_our_own_values() -> None:
     now, pending = asked(members=((User("ada"),), ()))
     given = (User("cy", badges=("mod",), extra={"a": [1]}),)
     assert resolve(now, pending, {"members": given}, NOW).image.members == given
+
+
+def test_what_a_host_keeps_of_its_own_may_have_any_names() -> None:
+    now, pending = asked(members=((User("ada"),), ()))
+    chosen_one = {"id": "cy", "extra": {"colour": {"bogus": [1]}}}
+    assert resolve(now, pending, {"members": [chosen_one]}, NOW).image.members[0].extra == chosen_one["extra"]
+    now, pending = asked(moderation=({"a": 1}, {}))
+    assert resolve(now, pending, {"moderation": {"b": {"c": 1}}}, NOW).image.moderation == {"b": {"c": 1}}
 
 
 def test_nesting_that_never_ends_is_refused() -> None:
