@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import cache
 from types import UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Struct, structs
@@ -109,8 +109,6 @@ def _kinds(hint: Any) -> tuple[type[Any], ...]:
     origin, options = get_origin(hint), get_args(hint)
     if origin in (Union, UnionType):
         return tuple([kind for option in options for kind in _kinds(option)])
-    if origin is Literal:
-        return tuple({type(option): None for option in options})
     kind = object if hint is Any else origin or hint
     return {float: (float, int), tuple: (tuple, list)}.get(kind, (kind,))
 
