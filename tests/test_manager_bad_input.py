@@ -298,6 +298,7 @@ WRONG: tuple[Any, ...] = (Position("e", "1"), Position(5, 1), Position("e", True
                 "by_time": (None, 1),
                 "cursor": (5,),
                 "digest": (None, "x"),
+                "messages": (("x",),),
             }.items()
             for value in values
         ),
