@@ -224,9 +224,10 @@ class Replicating:
         room = holding.room
         if not self._house.replica or room is None or holding.kept is not None or holding.apart:
             return
-        whole = not holding.following().joins(room)
+        replica = holding.following()
+        whole = not replica.joins(room)
         if isinstance(room, ActiveRoom) and not holding.brief:
-            whole = whole or bool(room.gaps) or not room.roster.complete
+            whole = whole or bool(room.gaps) or not room.roster.complete or replica.asks_briefly(room)
         self._ask(holding, now, whole=whole)
 
     def loaded(self, holding: Holding, image: RoomImage | None, now: float) -> None:

@@ -194,7 +194,11 @@ class RoomReplica:
 
     def gives_less(self, room: LiveRoom) -> bool:
         """Whether what is asked for is less than the whole of ``room`` as it is looked at now. O(1)."""
-        return not self.whole or self._is_brief(room, self.request_id)
+        return not self.whole or self.asks_briefly(room)
+
+    def asks_briefly(self, room: LiveRoom) -> bool:
+        """Whether the request under way was put when ``room``, which is looked at now, was only followed. O(1)."""
+        return self.request_id > 0 and self._is_brief(room, self.request_id)
 
     def _is_brief(self, room: LiveRoom, request_id: int) -> bool:
         """Whether a request was for less than ``room`` holds: it was only followed then, and is looked at now."""

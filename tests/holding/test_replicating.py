@@ -328,6 +328,35 @@ def test_an_envelope_that_names_no_log_is_refused(kind: str, held: bool) -> None
     pair.same()
 
 
+def test_an_empty_room_that_is_looked_at_while_it_asks_for_less_asks_for_the_whole() -> None:
+    pair = Pair()
+    pair.take(pair.replica.follow("ada", ROOM))
+    pair.settle()
+    pair.publish(UserJoined(User("cy")))
+    for at in range(80):
+        pair.publish(f"m{at}")
+    pair.receive(pair.heartbeat())
+    pair.later(0.5)
+    (brief,) = pair.asked
+    assert brief.token is not None
+    pair.enter()
+    whole = pair.asked[-1]
+    assert (len(pair.asked), whole.token) == (2, None)
+    few = pair.authority.image(ROOM)
+    few = structs.replace(
+        few,
+        messages=few.messages[-50:],
+        seqs=few.seqs[-50:],
+        held_after=few.seqs[-51],
+        members=(),
+        members_complete=False,
+    )
+    pair.receive(pair.carried(wire.of_image(few, pair.now, answers=brief.request_id)))
+    pair.settle()
+    pair.same()
+    assert len(pair.ids()) == 80
+
+
 def test_updates_of_a_new_epoch_wait_for_its_image() -> None:
     pair = Pair().ready("a", "b")
     pair.restart()
