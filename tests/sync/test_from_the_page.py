@@ -45,7 +45,8 @@ class Plain:
 
     def enter(self, tier: str) -> None:
         self.active = tier == "ACTIVE"
-        self.ask(whole=not self.epoch or (self.active and bool(self.gaps)))
+        brief = self.request is not None and not self.request["active"]
+        self.ask(whole=not self.epoch or (self.active and (brief or bool(self.gaps))))
 
     def receive(self, said: dict[str, Any], answers: bool = False) -> None:
         said = {"previous": max(0, said["sequence_number"] - 1), "epoch": "", **said}
@@ -158,7 +159,7 @@ class Plain:
         if self.stale or (self.request is not None and not whole):
             return
         token = None if whole or not self.epoch else self.back_at or [self.epoch, self.head, self.mark]
-        self.request = {"token": token, "at": self.now, "head": self.head}
+        self.request = {"token": token, "at": self.now, "head": self.head, "active": self.active}
         self.early_at, self.retry_at = None, self.now + ANSWER_MS
 
     def back_off(self) -> None:
@@ -170,6 +171,8 @@ class Plain:
     def adopt(self, said: dict[str, Any]) -> None:
         data, messages = said["data"], said["data"].get("messages", [])
         seqs = data.get("seqs") or list(range(said["sequence_number"] - len(messages) + 1, said["sequence_number"] + 1))
+        if self.epoch != said["epoch"] or said["sequence_number"] < self.head:
+            self.newest.clear()
         self.epoch, self.head, self.mark = said["epoch"], said["sequence_number"], said.get("fingerprint", "")
         self.messages = {each["id"]: {**each, "seq": seq} for each, seq in zip(messages, seqs, strict=True)}
         self.dead = set(data.get("removed_messages", ()))
@@ -215,6 +218,8 @@ class Plain:
             self.messages[item["id"]]["content"] = item["content"]
 
     def reactions_(self, item: dict[str, Any], seq: int) -> None:
+        if item["message_id"] not in self.messages:
+            return
         users = self.reactions.setdefault(item["message_id"], {}).setdefault(item["emoji"], [])
         if item.get("removed"):
             users[:] = [user for user in users if user != item["user"]]
@@ -223,6 +228,7 @@ class Plain:
 
     def removed_messages(self, item: dict[str, Any], seq: int) -> None:
         self.messages.pop(item["id"], None)
+        self.reactions.pop(item["id"], None)
         self.dead.add(item["id"])
 
     def users_joined(self, item: dict[str, Any], seq: int) -> None:
@@ -249,7 +255,8 @@ class Plain:
         for user, state in data.get("presence", {}).items():
             if self.newest.get(("presence", user), 0) <= seq:
                 self.newest["presence", user] = seq
-                self.state["presence"] = {**self.state["presence"], user: state}
+                shown = {**self.state["presence"], user: state}
+                self.state["presence"] = {name: each for name, each in shown.items() if each != "offline"}
         for user, seconds in data.get("typing", {}).items():
             self.typing[user] = self.now + 1000 * seconds
         self.notes += [each["message_id"] for each in data.get("notifications", ())]
