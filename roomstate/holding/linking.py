@@ -80,7 +80,8 @@ class Links(Answers):
 
         Of a foreign source, what it said meanwhile is a gap: the `FetchMessages` that comes back asks for it from the
         last cursor; complete it when the source answers again. A room at rest is loaded for that; of one for which
-        nothing was received nothing is missing. Of an authority nothing is asked for until `connected`, or a heartbeat.
+        nothing was received nothing is missing. Of an authority nothing is asked for until `connected`, a heartbeat, or
+        somebody who comes to look at the room.
         Raises ``UnknownRoom``, or ``InvalidValue`` for a live room that is published to.
         """
         now = self._begin(now)
