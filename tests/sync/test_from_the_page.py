@@ -21,7 +21,7 @@ class Plain:
 
     def __init__(self) -> None:
         self.now = 0
-        self.active = False
+        self.active = self.withheld = False
         self.stale = False
         self.epoch, self.head, self.mark, self.known = "", 0, "", 0
         self.gaps: list[list[int]] = []
@@ -37,7 +37,7 @@ class Plain:
         self.waiting: list[tuple[int, dict[str, Any]]] = []
         self.request: dict[str, Any] | None = None
         self.back_at: list[Any] | None = None
-        self.failures = 0
+        self.failures = self.asked = self.followed = 0
         self.early_at: float | None = None
         self.retry_at: float | None = None
 
@@ -75,7 +75,7 @@ class Plain:
     def tick(self) -> None:
         if self.early_at is not None and self.early_at <= self.now:
             self.early_at = None
-            self.ask()
+            self.ask(whole=self.active and self.withheld)
         elif self.request is not None:
             self.request = None
             self.back_off()
@@ -89,8 +89,9 @@ class Plain:
 
     def reconnect(self, _: bool) -> None:
         self.stale, self.failures, self.waiting = False, 0, []
-        self.back_at = self.back_at or ([self.epoch, self.head, self.mark] if self.epoch else None)
-        self.ask(whole=not self.epoch or (self.active and bool(self.gaps)))
+        here = [self.epoch, self.head, self.mark] if self.epoch else None
+        self.back_at = self.back_at or here
+        self.ask(whole=self.back_at != here or not self.epoch or (self.active and bool(self.gaps)))
 
     # -- the table
 
@@ -105,6 +106,10 @@ class Plain:
             if self.epoch:
                 self.ask()
         elif kind == "BULK_SYNC":
+            late = not answers and self.active and said.get("answers", self.followed + 1) <= self.followed
+            if late and seq > self.head:
+                self.known = max(self.known, seq)
+                return
             fell_back = answers and self.request is not None and seq < self.request["head"]
             if seq > self.head or fell_back or (answers and seq == self.head):
                 self.adopt(said)
@@ -147,7 +152,8 @@ class Plain:
             self.failures = 0
 
     def lacks(self) -> bool:
-        return self.known > self.head or bool(self.waiting) or not self.epoch or self.back_at is not None
+        missing = self.known > self.head or bool(self.waiting) or not self.epoch
+        return missing or self.back_at is not None or (self.active and self.withheld)
 
     def look(self) -> None:
         if not self.lacks():
@@ -161,6 +167,8 @@ class Plain:
         token = None if whole or not self.epoch else self.back_at or [self.epoch, self.head, self.mark]
         self.request = {"token": token, "at": self.now, "head": self.head, "active": self.active}
         self.early_at, self.retry_at = None, self.now + ANSWER_MS
+        self.asked += 1
+        self.followed = self.followed if self.active else self.asked
 
     def back_off(self) -> None:
         self.retry_at = self.now + min(MOST_MS, RETRY_MS * 2**self.failures) / 2
@@ -174,6 +182,7 @@ class Plain:
         if self.epoch != said["epoch"] or said["sequence_number"] < self.head:
             self.newest.clear()
         self.epoch, self.head, self.mark = said["epoch"], said["sequence_number"], said.get("fingerprint", "")
+        self.withheld = False
         self.messages = {each["id"]: {**each, "seq": seq} for each, seq in zip(messages, seqs, strict=True)}
         self.dead = set(data.get("removed_messages", ()))
         self.gaps = [[gap["after"], gap["upto"]] for gap in data.get("gaps", ())]
@@ -188,6 +197,7 @@ class Plain:
     def apply(self, said: dict[str, Any]) -> None:
         data, before, seq = said["data"], self.head, said["sequence_number"]
         if said.get("withheld"):
+            self.withheld = True
             if self.gaps and self.gaps[-1][1] == before:
                 self.gaps[-1][1] = seq
             else:

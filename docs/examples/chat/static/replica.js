@@ -28,6 +28,7 @@ export class RoomReplica {
     this.stale = false;
     this.changed = 0; // counts changes: whoever shows the room compares it
     this._lastRequest = 0;
+    this.followed = 0; // the last request that was put while the room was only followed
     this._clear();
     this._unask();
   }
@@ -42,6 +43,7 @@ export class RoomReplica {
     this.ids = new Map(); // id -> message
     this.removed = new Set(); // ids that must not come back
     this.gapsHeld = []; // [after, upto] that the authority has withheld
+    this.keptBack = false; // it has, since the last image
     this.members = new Map();
     this.membersComplete = false;
     this.presence = new Map();
@@ -109,7 +111,7 @@ export class RoomReplica {
   enter(now) {
     const rises = this.tier !== "ACTIVE";
     this.tier = "ACTIVE";
-    if (rises) this._ask(now, this.gapsHeld.length > 0 || !this.membersComplete);
+    if (rises) this._ask(now, this.gapsHeld.length > 0 || !this.membersComplete || this._asksBriefly());
   }
 
   follow(now) {
@@ -135,7 +137,8 @@ export class RoomReplica {
     this.retryAt = null;
     this.early = []; // asked for anew, or lost: the authority may have fallen back meanwhile
     this.joinedAt ??= this.token; // what is applied before the answer may be joined to something lost
-    this._ask(now, this.whole || (this.tier === "ACTIVE" && this.gapsHeld.length > 0));
+    const moved = this.joinedAt !== this.token; // then no one token names both places
+    this._ask(now, this.whole || moved || (this.tier === "ACTIVE" && this.gapsHeld.length > 0));
     this.changed += 1;
   }
 
@@ -181,13 +184,23 @@ export class RoomReplica {
     if (this.answerAt !== null && this.answerAt <= now) this.failed(now);
     if (this.retryAt !== null && this.retryAt <= now) {
       this.retryAt = null;
-      if (this._lacks()) this._ask(now, this.whole);
+      if (this._lacks()) this._ask(now, this.whole || this._wantsMore());
       else this.failures = 0;
     }
     if (this.earlyAt !== null && this.earlyAt <= now) {
       this.earlyAt = null;
-      this._ask(now, false);
+      this._ask(now, this._wantsMore());
     }
+  }
+
+  // Whether the authority withholds what is to be shown: to it the room seems to be only followed.
+  _wantsMore() {
+    return this.keptBack && this.tier === "ACTIVE";
+  }
+
+  // Whether the request under way was put when the room, which is shown now, was only followed.
+  _asksBriefly() {
+    return this.request !== null && this.tier === "ACTIVE" && this.request.id <= this.followed;
   }
 
   _take(envelope, now, asked) {
@@ -259,6 +272,7 @@ export class RoomReplica {
 
   _withhold(after, upto) {
     const last = this.gapsHeld.at(-1);
+    this.keptBack = true;
     if (last && last[1] === after) last[1] = upto;
     else this.gapsHeld.push([after, upto]);
   }
@@ -370,6 +384,10 @@ export class RoomReplica {
         this.suspect = true; // it may be late: the authority will say which log is the one
         return this._wait(envelope, now);
       }
+    } else if (this.epoch !== "" && seq > this.head && !asked && this.tier === "ACTIVE"
+      && (envelope.answers ?? Infinity) <= this.followed) { // late, and for less than is shown now
+      this.known = Math.max(this.known, seq);
+      return undefined;
     } else if (this.epoch !== "" && seq <= this.head && !(asked && (this._fellBack(seq) || this._reaches(seq)))) {
       return undefined;
     }
@@ -440,12 +458,13 @@ export class RoomReplica {
 
   _ask(now, whole) {
     whole ||= this.epoch === "";
-    if (this.request && (this.whole || !whole)) return;
+    if (this.request && !(whole && (!this.whole || this._asksBriefly()))) return;
     this.whole ||= whole;
     if (this.stale || (!this.request && this.retryAt !== null)) return;
     this.earlyAt = null;
     this.kept = [];
     this._lastRequest += 1;
+    if (this.tier !== "ACTIVE") this.followed = this._lastRequest;
     this.request = { id: this._lastRequest, token: this.whole ? null : this.joinedAt ?? this.token, from: `${this.head}:${this.epoch}`, head: this.head,
       at: now };
     this.answerAt = now + ANSWER_MS;
@@ -484,7 +503,7 @@ export class RoomReplica {
   }
 
   _look(now) {
-    if (!this._lacks() && this.early.length === 0) {
+    if (!this._lacks() && this.early.length === 0 && !this._wantsMore()) {
       this.earlyAt = null;
       for (const echo of [...this.pending.values()]) { // it has come, or was removed before it could
         if (echo.seq > 0 && echo.seq <= (this.gapsHeld[0]?.[0] ?? this.head)) this.pending.delete(echo.clientId);
